@@ -1,0 +1,50 @@
+"""lmcore: small recurrent language models, from text to generation, in PyTorch.
+
+text -> tokens -> batches -> model -> loss -> step -> checkpoint -> metrics and plots -> generation
+"""
+
+from lmcore.cells import ElmanCell
+from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, split_documents
+from lmcore.data import (
+    Batch,
+    DocumentBatches,
+    SentenceBatches,
+    StreamBatches,
+    shift,
+    split_sentences,
+)
+from lmcore.errors import InputError
+from lmcore.generate import (
+    Sampling,
+    generate,
+    generate_ids,
+    keep_top_k,
+    keep_top_p,
+    next_token_probs,
+)
+from lmcore.loss import cross_entropy_nats, next_token_nats
+from lmcore.metrics import Evaluation, evaluate
+from lmcore.ngram import UnigramLM
+from lmcore.plots import (
+    COLOURS,
+    plot_loss,
+    plot_perplexity,
+    plot_probabilities,
+    reference_lines,
+)
+from lmcore.record import Run, committed, load_record
+from lmcore.rnn import RecurrentLM, RNNConfig
+from lmcore.tokenizer import (
+    Tokenizer,
+    load_tokenizer,
+    make_tokenizer,
+    pretrained,
+    train_bpe,
+    train_char,
+    train_word,
+)
+from lmcore.trainer import TrainConfig, Trainer, choose_device, learning_rate_at
+
+__version__ = "0.1.0"
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,72 @@
+"""A trained model as a folder: weights in safetensors, configuration and tokenizer in JSON.
+
+Left out: optimizer and random state, so training cannot be resumed from here. Nothing is unpickled.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+
+from lmcore.errors import InputError
+from lmcore.rnn import RecurrentLM, RNNConfig
+from lmcore.tokenizer import Tokenizer, load_tokenizer
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+
+
+class Checkpoint(NamedTuple):
+    """A model in evaluation mode and the tokenizer that it was trained with."""
+
+    model: RecurrentLM
+    tokenizer: Tokenizer
+
+
+def save_checkpoint(folder: str | Path, model: RecurrentLM, tokenizer: Tokenizer) -> None:
+    """Write weights, tokenizer and configuration into ``folder``, each file whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = json.dumps(asdict(model.config), indent=2) + "\n"
+    _replace(folder / WEIGHTS, lambda path: save_model(model, str(path)))
+    _replace(folder / TOKENIZER, tokenizer.save)
+    _replace(folder / CONFIG, lambda path: path.write_text(config, encoding="utf-8"))
+
+
+def _replace(path: Path, write) -> None:
+    """Write beside the file, then rename over it: a reader never sees half a file."""
+    temporary = path.with_name(path.name + ".tmp")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(folder: str | Path, device: str = "cpu") -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises InputError if a file is missing or damaged, or if weights, configuration and tokenizer do
+    not belong together.
+    """
+    folder = Path(folder)
+    for name in (WEIGHTS, CONFIG, TOKENIZER):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder} is not a checkpoint: it has no {name}")
+    try:
+        config = RNNConfig(**json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder / CONFIG} is not a model configuration: {error}") from None
+    tokenizer = load_tokenizer(folder / TOKENIZER)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise InputError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, "
+            f"but the model's vocab_size is {config.vocab_size}"
+        )
+    model = RecurrentLM(config)
+    try:
+        load_model(model, str(folder / WEIGHTS), device="cpu")
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / WEIGHTS} does not fit its configuration: {reason}") from None
+    return Checkpoint(model.to(device).eval(), tokenizer)

@@ -1,0 +1,103 @@
+"""A run record: everything needed to say where a number came from, as data and as one JSON file."""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmcore.errors import InputError
+
+LIBRARIES = ("torch", "tokenizers", "numpy")
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass
+class Run:
+    """What `Trainer.fit` returns. Lists hold plain dictionaries, one per event, in order.
+
+    ``steps``: step, loss (nats/token), learning_rate, grad_norm (before clipping), tokens (read so
+    far), seconds (of training so far). ``validation``: step, seconds, nats_per_token, perplexity,
+    bits_per_byte. ``samples``: step, prompt, text. ``settings``: the configurations and what the
+    caller says about data; ``environment``: device, versions, commit.
+    """
+
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    validation: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of training, validation and sampling not counted."""
+        return self.steps[-1]["tokens"] / self.steps[-1]["seconds"]
+
+    def save(self, path: str | Path) -> None:
+        """Write the record as JSON, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(_compact_json(asdict(self)), encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def _compact_json(content: dict[str, Any]) -> str:
+    """JSON with one event per line: short enough to commit, and its diffs can be read."""
+    parts = []
+    for name, value in content.items():
+        if isinstance(value, list):
+            lines = ",\n  ".join(json.dumps(item, ensure_ascii=False) for item in value)
+            parts.append(f'"{name}": [\n  {lines}\n ]' if value else f'"{name}": []')
+        else:
+            parts.append(f'"{name}": {json.dumps(value, ensure_ascii=False)}')
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
+
+
+def load_record(path: str | Path) -> Run:
+    """Read a run record; raises InputError if there is none or it is damaged."""
+    try:
+        return Run(**json.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"there is no run record at {path}") from None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is not a run record: {error}") from None
+
+
+def committed(name: str) -> Path:
+    """Path of a file under ``book/records/``, wherever lmcore is installed.
+
+    Raises InputError if there is no such record.
+    """
+    path = Path(str(files("lmcore_records") / name))
+    if not path.exists():
+        raise InputError(f"there is no committed record {name!r} in {path.parent}")
+    return path
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Where a run happens: device by name, library versions, commit of lmcore (None if unknown)."""
+    is_cuda = device.type == "cuda"
+    return {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if is_cuda else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(FOLDER), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None  # installed from a wheel, or no git on this machine
+    return result.stdout.strip()

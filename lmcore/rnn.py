@@ -1,0 +1,109 @@
+"""RecurrentLM: embedding -> recurrent layers -> output layer.
+
+Left out: gated cells and fused kernels. The state is taken in and handed back, never kept on self.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lmcore.cells import CELLS
+from lmcore.errors import InputError
+
+State = list[Tensor]  # one (B, hidden_dim) per layer
+
+
+@dataclass(frozen=True)
+class RNNConfig:
+    """Shape of a RecurrentLM. Raises InputError for a size below 1 or an unknown cell."""
+
+    vocab_size: int  # tokens, special ones included
+    emb_dim: int = 128  # width of the embedding and of every layer
+    num_layers: int = 2
+    cell: str = "elman"
+    tie_weights: bool = False  # output matrix = embedding matrix (Press and Wolf 2017)
+    dropout: float = 0.0  # probability, on the input of each layer and of the output layer
+    pad_id: int = 0  # this token's embedding stays zero
+
+    def __post_init__(self):
+        for name in ("vocab_size", "emb_dim", "num_layers"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        if not 0 <= self.pad_id < self.vocab_size:
+            raise InputError(f"pad_id is {self.pad_id}; it must be in [0, {self.vocab_size})")
+        if self.cell not in CELLS:
+            raise InputError(f"cell is {self.cell!r}; it must be one of {', '.join(CELLS)}")
+
+
+class RecurrentLM(nn.Module):
+    """A recurrent language model: ``logits, state = model(tokens, state)``.
+
+    Source of the shape: Mikolov et al. (2010), with an embedding and any number of layers.
+    """
+
+    def __init__(self, config: RNNConfig):
+        super().__init__()
+        self.config = config
+        V, D = config.vocab_size, config.emb_dim
+        self.embedding = nn.Embedding(V, D, padding_idx=config.pad_id)
+        self.layers = nn.ModuleList(CELLS[config.cell](D, D) for _ in range(config.num_layers))
+        self.output = nn.Linear(D, V)
+        self.dropout = nn.Dropout(config.dropout)
+        if config.tie_weights:
+            self.output.weight = self.embedding.weight
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Xavier-uniform matrices, zero biases, and a padding row that stays zero."""
+        for layer in self.layers:
+            layer.reset_parameters()
+        nn.init.xavier_uniform_(self.output.weight)
+        nn.init.xavier_uniform_(self.embedding.weight)
+        nn.init.zeros_(self.output.bias)
+        with torch.no_grad():
+            self.embedding.weight[self.config.pad_id].zero_()
+
+    @torch.no_grad()
+    def start_from_frequencies(self, log_probs: Float[Tensor, " V"]) -> None:
+        """Set the output bias to log-frequencies, so that the first step knows the unigram model.
+
+        Without this, thousands of small optimizer steps go into learning which tokens are frequent.
+        """
+        self.output.bias.copy_(log_probs)
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers; a tied matrix counts once."""
+        return sum(p.numel() for p in self.parameters())
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros, one (B, D) per layer: the memory of having read nothing."""
+        like = self.embedding.weight
+        return [like.new_zeros(batch_size, self.config.emb_dim) for _ in self.layers]
+
+    def hidden(
+        self, tokens: Int[Tensor, "B T"], state: State | None = None
+    ) -> tuple[Float[Tensor, "B T D"], State]:
+        """What the output layer sees, and the state after the last token.
+
+        The loss uses this to avoid holding (B, T, V) logits.
+        """
+        B, T = tokens.shape
+        state = self.initial_state(B) if state is None else state
+        x = self.embedding(tokens)  # (B, T, D)
+        new_state = []
+        for layer, h in zip(self.layers, state, strict=True):
+            x = layer.scan(self.dropout(x), h)  # (B, T, D)
+            new_state.append(x[:, -1])
+        return self.dropout(x), new_state
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], state: State | None = None
+    ) -> tuple[Float[Tensor, "B T V"], State]:
+        """Logits for the token after each position, and the state to carry on with."""
+        hidden, state = self.hidden(tokens, state)
+        return self.output(hidden), state

@@ -1,0 +1,245 @@
+"""Text to token ids and back: character, word, byte-level BPE, or any pretrained tokenizer by name.
+
+The training and matching of tokens is the `tokenizers` library's work. This file adds what language
+modelling needs and gets wrong easily: the same four special tokens everywhere, a decode that is the
+exact inverse of encode, and the number of bytes that each token stands for.
+
+Left out: text normalisation. The model sees the text as it is.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from lmcore.errors import InputError
+
+PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
+SPECIALS = [PAD, UNK, BOS, EOS]
+CHARACTER = r"[\s\S]"
+WORD = r" ?\w+(?:['’]\w+)?| ?[^\w\s]+|\s"  # a word or punctuation run owns the blank before it
+DOCUMENTS_AT_ONCE = 64  # bounds the memory that the library's Encoding objects take
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A `tokenizers.Tokenizer` and the ids of its special tokens.
+
+    ``kind`` is "char", "word", "bpe", or the name of a pretrained tokenizer. ``unk_id`` is None
+    where nothing is ever unknown (byte-level tokenizers).
+    """
+
+    backend: tokenizers.Tokenizer
+    kind: str
+    pad_id: int
+    unk_id: int | None
+    bos_id: int
+    eos_id: int
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of rows that a model needs, special tokens included."""
+        return self.backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def special_ids(self) -> list[int]:
+        ids = {self.pad_id, self.unk_id, self.bos_id, self.eos_id}
+        return sorted(i for i in ids if i is not None)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a piece of text, without special tokens."""
+        return self.backend.encode(text, add_special_tokens=False).ids
+
+    def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """One int32 array ``<bos> tokens <eos>`` per text, encoded on all cores."""
+        encoded = []
+        for start in range(0, len(texts), DOCUMENTS_AT_ONCE):
+            batch = list(texts[start : start + DOCUMENTS_AT_ONCE])
+            for item in self.backend.encode_batch_fast(batch, add_special_tokens=False):
+                encoded.append(np.array([self.bos_id, *item.ids, self.eos_id], dtype=np.int32))
+        return encoded
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """``<bos>`` and the prompt's tokens; raises InputError for a piece never seen in training."""
+        encoding = self.backend.encode(text, add_special_tokens=False)
+        unknown = [
+            text[start:end]
+            for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+            if token_id == self.unk_id
+        ]
+        if unknown:
+            raise InputError(
+                f"the prompt holds {unknown[0]!r}, which is not among the {self.vocab_size:,} "
+                f"tokens of this {self.kind} tokenizer"
+            )
+        return [self.bos_id, *encoding.ids]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; special tokens give no text."""
+        special = set(self.special_ids)
+        text_ids = [int(i) for i in ids if int(i) not in special]
+        return self.backend.decode(text_ids, skip_special_tokens=False)
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The text of each id on its own, special tokens by name: for looking at, not for joining."""
+        special = set(self.special_ids)
+        return [
+            self.backend.id_to_token(int(i))
+            if int(i) in special
+            else self.backend.decode([int(i)], skip_special_tokens=False)
+            for i in ids
+        ]
+
+    def token_bytes(self) -> np.ndarray:
+        """(V,) int64: how many bytes of text each token stands for; 0 for the special tokens.
+
+        The sum over an encoded text is the text's length in UTF-8, so that bits per byte compares
+        models with different tokenizers.
+        """
+        byte_level = isinstance(self.backend.decoder, decoders.ByteLevel)
+        sizes = np.zeros(self.vocab_size, dtype=np.int64)
+        for token, token_id in self.backend.get_vocab(with_added_tokens=True).items():
+            sizes[token_id] = len(token) if byte_level else _byte_length(token)
+        sizes[self.special_ids] = 0
+        return sizes
+
+    def save(self, path: str | Path) -> None:
+        """Write one JSON file that `load_tokenizer` reads."""
+        content = {
+            "kind": self.kind,
+            "pad_id": self.pad_id,
+            "unk_id": self.unk_id,
+            "bos_id": self.bos_id,
+            "eos_id": self.eos_id,
+            "backend": json.loads(self.backend.to_str()),
+        }
+        Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _byte_length(token: str) -> int:
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        return 1  # SentencePiece's byte fallback, "<0xE2>"
+    return len(token.replace("▁", " ").encode())  # and its mark for a blank
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Read what `Tokenizer.save` wrote; raises InputError if the file is not such a file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        backend = tokenizers.Tokenizer.from_str(json.dumps(content.pop("backend")))
+        return Tokenizer(backend=backend, **content)
+    except FileNotFoundError:
+        raise InputError(f"there is no tokenizer at {path}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a tokenizer saved by lmcore: {error}") from None
+
+
+def train_char(texts: Iterable[str]) -> Tokenizer:
+    """Every character of the texts is a token; any other is ``<unk>``."""
+    characters = sorted(set().union(*texts))
+    return _word_level("char", [*SPECIALS, *characters], CHARACTER)
+
+
+def train_word(texts: Sequence[str], vocab_size: int = 20_000) -> Tokenizer:
+    """The most frequent words are tokens; any other is ``<unk>``.
+
+    A word owns the blank before it, so that joining tokens gives the text back exactly; " law" and
+    "law" are two tokens.
+    """
+    _check_vocab_size(vocab_size, len(SPECIALS) + 1)
+    learner = tokenizers.Tokenizer(models.WordLevel(unk_token=UNK))
+    learner.pre_tokenizer = _pattern(WORD)
+    trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIALS, show_progress=False)
+    learner.train_from_iterator(texts, trainer)
+    vocab = learner.get_vocab()
+    return _word_level("word", sorted(vocab, key=vocab.__getitem__), WORD)
+
+
+def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
+    """Byte-level byte-pair encoding (Sennrich 2016; bytes as in GPT-2): nothing is unknown."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    _check_vocab_size(vocab_size, len(SPECIALS) + len(alphabet))
+    learner = tokenizers.Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=SPECIALS,
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts, trainer)
+    model = json.loads(learner.to_str())["model"]
+    merges = [tuple(pair) for pair in model["merges"]]
+    # Rebuilt without added tokens: "<eos>" typed in a text must stay text, not become the token.
+    backend = tokenizers.Tokenizer(models.BPE(vocab=model["vocab"], merges=merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return _with_own_specials(backend, "bpe")
+
+
+def pretrained(name: str) -> Tokenizer:
+    """The tokenizer of a published model by name or folder, for example "microsoft/Phi-3.5-mini-instruct".
+
+    Padding must not be ``<eos>``, or the loss would never see an end: where a tokenizer has no
+    padding of its own, its ``<unk>`` row serves (byte-level and byte-fallback tokenizers never emit
+    it), else a ``<pad>`` is added. Raises InputError if it cannot be reached or has no fast form.
+    """
+    from transformers import AutoTokenizer  # here: it takes seconds and only this needs it
+
+    try:
+        published = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"tokenizer {name!r} is neither char, word, bpe, a local folder, nor reachable on the "
+            f"Hugging Face hub ({reason})"
+        ) from None
+    backend = getattr(published, "backend_tokenizer", None)
+    if backend is None or published.eos_token_id is None:
+        raise InputError(f"tokenizer {name!r} has no fast form or no end-of-sequence token")
+    eos_id, unk_id, pad_id = published.eos_token_id, published.unk_token_id, published.pad_token_id
+    if pad_id in (None, eos_id):
+        pad_id = unk_id if unk_id not in (None, eos_id) else None
+    if pad_id is None:
+        backend.add_special_tokens([PAD])
+        pad_id = backend.token_to_id(PAD)
+    bos_id = eos_id if published.bos_token_id is None else published.bos_token_id
+    unk_id = None if unk_id in (eos_id, pad_id) else unk_id
+    return Tokenizer(backend, name, pad_id, unk_id, bos_id, eos_id)
+
+
+def make_tokenizer(kind: str, texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
+    """Train "char", "word" or "bpe" on the texts; any other ``kind`` is a pretrained name."""
+    if kind == "char":
+        return train_char(texts)
+    if kind == "word":
+        return train_word(texts, vocab_size)
+    if kind == "bpe":
+        return train_bpe(texts, vocab_size)
+    return pretrained(kind)
+
+
+def _check_vocab_size(vocab_size: int, least: int) -> None:
+    if vocab_size < least:
+        raise InputError(f"vocab_size is {vocab_size}, but this tokenizer needs at least {least}")
+
+
+def _pattern(regex: str) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(tokenizers.Regex(regex), behavior="isolated")
+
+
+def _word_level(kind: str, vocab: list[str], regex: str) -> Tokenizer:
+    ids = {token: i for i, token in enumerate(vocab)}
+    backend = tokenizers.Tokenizer(models.WordLevel(ids, unk_token=UNK))
+    backend.pre_tokenizer = _pattern(regex)
+    backend.decoder = decoders.Fuse()
+    return _with_own_specials(backend, kind)
+
+
+def _with_own_specials(backend: tokenizers.Tokenizer, kind: str) -> Tokenizer:
+    pad_id, unk_id, bos_id, eos_id = (backend.token_to_id(token) for token in SPECIALS)
+    return Tokenizer(backend, kind, pad_id, None if kind == "bpe" else unk_id, bos_id, eos_id)
