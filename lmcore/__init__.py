@@ -47,4 +47,3 @@ from lmcore.tokenizer import (
 from lmcore.trainer import TrainConfig, Trainer, choose_device, learning_rate_at
 
 __version__ = "0.1.0"
-__all__ = [name for name in dir() if not name.startswith("_")]

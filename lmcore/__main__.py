@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lmcore: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"lmcore: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"lmcore: {error}", file=sys.stderr)  # "[Errno 13] Permission denied: 'runs/x'"
         return 2
     return 0
 
@@ -155,15 +155,15 @@ def _add_generate(commands) -> None:
     add("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
-def read_corpus(path: str | None) -> Corpus:
-    return builtin_corpus() if path is None else corpus_from_path(path)
-
-
 def run_train(options: argparse.Namespace) -> None:
     choose_device(options.device)  # a missing device should not show only after minutes of work
+    if Path(options.out).is_file():
+        raise InputError(f"--out {options.out} is a file; it must be a folder")
     corpus = read_corpus(options.corpus)
     print(corpus)
     tokenizer = make_tokenizer(options.tokenizer, corpus.train, options.vocab_size)
+    for prompt in options.prompt:
+        tokenizer.encode_prompt(prompt)  # nor a bad prompt
     train = encode(tokenizer, corpus.train, options.batches)
     held_out = encode(tokenizer, corpus.validation, options.batches)
     sizes = {"batch_size": options.batch_size, "seq_len": options.seq_len, "seed": options.seed}

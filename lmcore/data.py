@@ -47,6 +47,7 @@ class SentenceBatches:
         self, sentences: Sequence[np.ndarray], batch_size: int, seq_len: int, pad_id: int, seed: int = 0
     ):
         _check_sizes(batch_size, seq_len - 1)
+        _check_seed(seed)
         if not sentences:
             raise InputError("there are 0 sentences; at least 1 is needed")
         self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
@@ -77,6 +78,7 @@ class StreamBatches:
 
     def __init__(self, documents: Sequence[np.ndarray], batch_size: int, seq_len: int, seed: int = 0):
         _check_sizes(batch_size, seq_len)
+        _check_seed(seed)
         self.documents, self.seed = list(documents), seed
         self.batch_size, self.seq_len = batch_size, seq_len
         num_tokens = sum(map(len, self.documents))
@@ -142,3 +144,8 @@ def _check_sizes(batch_size: int, seq_len: int) -> None:
             f"batch_size is {batch_size} and there would be {seq_len} predictions per row; "
             "both must be at least 1"
         )
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}; it must be in [0, 2**63)")

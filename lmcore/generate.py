@@ -32,6 +32,8 @@ class Sampling:
             raise InputError(f"top_p is {self.top_p}; it must be in (0, 1]")
         if self.max_new_tokens < 0:
             raise InputError(f"max_new_tokens is {self.max_new_tokens}; it must be 0 or above")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}; it must be in [0, 2**63)")
 
 
 def keep_top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
@@ -63,7 +65,7 @@ def next_token_probs(logits: Float[Tensor, "*B V"], sampling: Sampling) -> Float
     p_i = exp(z_i / temperature) / sum_j exp(z_j / temperature). At temperature 0 the likeliest
     token has probability 1.
     """
-    if sampling.temperature == 0:
+    if sampling.temperature < 1e-30:  # dividing by so little would overflow, and greedy is the limit
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter(-1, best, 1.0)
     logits = logits / sampling.temperature
@@ -89,13 +91,13 @@ def generate_ids(
     """
     was_training = model.training
     model.eval()
-    device = next(model.parameters()).device
+    device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
     draws = torch.Generator().manual_seed(sampling.seed)
     banned = list(never)
     logits, state = model(torch.tensor([prompt_ids], device=device))
     new_ids: list[int] = []
     while len(new_ids) < sampling.max_new_tokens:
-        last = logits[0, -1].float().cpu()  # (V,)
+        last = logits[0, -1].float().cpu().clone()  # (V,); a copy, because it is written to
         last[banned] = -torch.inf
         probs = next_token_probs(last, sampling)
         new_ids.append(int(torch.multinomial(probs, 1, generator=draws)))

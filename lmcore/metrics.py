@@ -31,7 +31,8 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """exp(nats per token): among how many equally likely tokens the model still hesitates."""
-        return math.exp(self.nats_per_token)
+        nats = self.nats_per_token
+        return math.inf if nats > 700 else math.exp(nats)  # a diverged model; exp(710) overflows
 
     @property
     def bits_per_byte(self) -> float | None:

@@ -92,7 +92,7 @@ class RecurrentLM(nn.Module):
 
         The loss uses this to avoid holding (B, T, V) logits.
         """
-        B, T = tokens.shape
+        B, _ = tokens.shape
         state = self.initial_state(B) if state is None else state
         x = self.embedding(tokens)  # (B, T, D)
         new_state = []

@@ -100,10 +100,12 @@ class Tokenizer:
         The sum over an encoded text is the text's length in UTF-8, so that bits per byte compares
         models with different tokenizers.
         """
+        own = self.kind in ("char", "word")  # there a token is its text; else "▁" may mean a blank
         byte_level = isinstance(self.backend.decoder, decoders.ByteLevel)
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
         for token, token_id in self.backend.get_vocab(with_added_tokens=True).items():
-            sizes[token_id] = len(token) if byte_level else _byte_length(token)
+            length = len(token.encode()) if own else _byte_length(token)
+            sizes[token_id] = len(token) if byte_level else length
         sizes[self.special_ids] = 0
         return sizes
 
@@ -134,7 +136,9 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         return Tokenizer(backend=backend, **content)
     except FileNotFoundError:
         raise InputError(f"there is no tokenizer at {path}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # the library raises plain Exception
         raise InputError(f"{path} is not a tokenizer saved by lmcore: {error}") from None
 
 

@@ -1,0 +1,123 @@
+"""Test every notebook with nbmake and build the book, strictly, from exactly those outputs.
+
+    python scripts/build_book.py
+
+Each notebook is executed once, in a copy under .executed/; the copy goes into the book's execution
+cache. A notebook runs again only when it changed, or lmcore, the records or the requirements did
+(the cache itself would look at the cells alone). No network is used.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from sync_notebooks import ROOT, chapters, difference, notebook_of
+
+EXECUTED = ROOT / ".executed"
+CACHE = ROOT / "_build" / ".jupyter_cache"
+SECONDS_PER_CELL = 300  # nbmake's limit; a whole chapter is meant to take two minutes at most
+
+
+def say(text: str) -> None:
+    print(f"==> {text}", flush=True)
+
+
+def check_pairs() -> None:
+    problems = [text for text in map(difference, chapters()) if text]
+    if problems:
+        sys.exit("\n".join([*problems, "run: make notebooks"]))
+
+
+def surroundings() -> bytes:
+    """A hash of all that a chapter's outputs depend on besides its own cells."""
+    digest = hashlib.sha256(sys.version.encode())
+    files = [ROOT / "requirements.txt", ROOT / "constraints.txt"]
+    for folder, pattern in (("lmcore", "*.py"), ("book/records", "**/*")):
+        files += sorted(path for path in (ROOT / folder).glob(pattern) if path.is_file())
+    for path in files:
+        if "__pycache__" not in path.parts:
+            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.digest()
+
+
+def stamp_of(notebook: Path, around: bytes) -> str:
+    return hashlib.sha256(around + notebook.read_bytes()).hexdigest()
+
+
+def execute(notebooks: list[Path]) -> None:
+    """Run copies of the notebooks under nbmake, one after another, on all cores each."""
+    around = surroundings()
+    EXECUTED.mkdir(exist_ok=True)
+    for notebook in notebooks:
+        copy, stamp_file = EXECUTED / notebook.name, EXECUTED / f"{notebook.stem}.stamp"
+        stamp = stamp_of(notebook, around)
+        if copy.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
+            say(f"{notebook.name}: executed before, nothing changed")
+            continue
+        stamp_file.unlink(missing_ok=True)
+        shutil.copyfile(notebook, copy)
+        start = time.perf_counter()
+        run_nbmake(copy)
+        stamp_file.write_text(stamp)
+        say(f"{notebook.name}: executed in {time.perf_counter() - start:.0f} s")
+
+
+def run_nbmake(copy: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "-q", "-p", "no:cacheprovider"]
+    command += [f"--nbmake-timeout={SECONDS_PER_CELL}", str(copy)]
+    if subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit(f"{copy.name} failed")
+
+
+def fill_cache() -> None:
+    """Store executed copies under their chapters' paths, as if the build had run them."""
+    shutil.rmtree(CACHE, ignore_errors=True)
+    cache = get_cache(str(CACHE))
+    for chapter in chapters():
+        notebook = nbformat.read(EXECUTED / notebook_of(chapter).name, as_version=4)
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # nbmake's clock times; the cache hashes metadata
+        bundle = CacheBundleIn(notebook, str(chapter))
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def build() -> None:
+    """A fresh strict build; fails on any warning, and if a chapter was not found in the cache."""
+    shutil.rmtree(ROOT / "_build" / "html", ignore_errors=True)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [str(jupyter_book), "build", str(ROOT), "-W", "-n", "--keep-going", "--all"]
+    log = ROOT / "_build" / "build.log"
+    with open(log, "w", encoding="utf-8") as file:
+        environment = {**os.environ, "NO_COLOR": "1"}
+        result = subprocess.run(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment)
+    text = log.read_text(encoding="utf-8")
+    if result.returncode:
+        print(text)
+        sys.exit(f"the build failed; its output is above and in {log}")
+    missed = [c.stem for c in chapters() if f"{c.relative_to(ROOT).as_posix()}: Using cached" not in text]
+    if missed:
+        print(text)
+        sys.exit(f"executed a second time instead of taken from the cache: {', '.join(missed)}")
+
+
+def main() -> None:
+    start = time.perf_counter()
+    check_pairs()
+    notebooks = [notebook_of(chapter) for chapter in chapters()]
+    say(f"testing {len(notebooks)} notebooks with nbmake")
+    execute(notebooks)
+    fill_cache()
+    say("building the book (strict: every warning is an error)")
+    build()
+    say(f"done in {time.perf_counter() - start:.0f} s: open _build/html/index.html")
+
+
+if __name__ == "__main__":
+    main()
