@@ -41,6 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default only where there is something to show."""
+
+    def _get_help_string(self, action):
+        return super()._get_help_string(action) if action.default else action.help
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lmcore",
@@ -56,12 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_command(commands, name: str, run, summary: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = commands.add_parser(name, help=summary, description=summary, formatter_class=_Help)
     parser.set_defaults(run=run)
     return parser
 

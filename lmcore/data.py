@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lmcore.errors import InputError
 
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[A-Z$0-9])|\n+")
+CLOSED = r"(?:(?<=[.!?])|(?<=[.!?][\"')\]])|(?<=[.!?][\"')\]]{2}))"  # a closing quote stays with its sentence
+SENTENCE_END = re.compile(CLOSED + r"\s+(?=[\"'(\[A-Z$0-9])|\n+")
 
 
 class Batch(NamedTuple):

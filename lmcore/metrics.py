@@ -40,7 +40,7 @@ class Evaluation:
         return self.total_nats / math.log(2) / self.num_bytes if self.num_bytes else None
 
     def __str__(self) -> str:
-        bpb = "undefined" if self.bits_per_byte is None else f"{self.bits_per_byte:.3f}"
+        bpb = "unknown" if self.bits_per_byte is None else f"{self.bits_per_byte:.3f}"
         return (
             f"{self.nats_per_token:.3f} nats/token, perplexity {self.perplexity:,.1f}, "
             f"{bpb} bits/byte over {self.num_tokens:,} tokens"

@@ -15,7 +15,7 @@ import torch
 from lmcore.errors import InputError
 
 LIBRARIES = ("torch", "tokenizers", "numpy")
-FOLDER = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
@@ -95,9 +95,12 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    command = ["git", "-C", str(FOLDER), "describe", "--always", "--dirty", "--exclude=*"]
+    """None where lmcore is installed from a wheel: a repository around that is somebody else's."""
+    if not (ROOT / ".git").exists():
+        return None
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return None  # installed from a wheel, or no git on this machine
+        return None  # no git on this machine, or no commit yet
     return result.stdout.strip()

@@ -8,12 +8,16 @@ Left out: text normalisation. The model sees the text as it is.
 """
 
 import json
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 import tokenizers
+from huggingface_hub.constants import ENDPOINT
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lmcore.errors import InputError
@@ -22,6 +26,7 @@ PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
 SPECIALS = [PAD, UNK, BOS, EOS]
 CHARACTER = r"[\s\S]"
 WORD = r" ?\w+(?:['’]\w+)?| ?[^\w\s]+|\s"  # a word or punctuation run owns the blank before it
+BYTE_LEVEL_BLANK = "Ġ"  # byte-level tokenizers spell each byte as one visible character, 0x20 as this
 DOCUMENTS_AT_ONCE = 64  # bounds the memory that the library's Encoding objects take
 
 
@@ -78,13 +83,13 @@ class Tokenizer:
             )
         return [self.bos_id, *encoding.ids]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int] | np.ndarray) -> str:
         """The text of the ids; special tokens give no text."""
         special = set(self.special_ids)
         text_ids = [int(i) for i in ids if int(i) not in special]
         return self.backend.decode(text_ids, skip_special_tokens=False)
 
-    def tokens(self, ids: Iterable[int]) -> list[str]:
+    def tokens(self, ids: Iterable[int] | np.ndarray) -> list[str]:
         """The text of each id on its own, special tokens by name: for looking at, not for joining."""
         special = set(self.special_ids)
         return [
@@ -101,9 +106,10 @@ class Tokenizer:
         models with different tokenizers.
         """
         own = self.kind in ("char", "word")  # there a token is its text; else "▁" may mean a blank
-        byte_level = isinstance(self.backend.decoder, decoders.ByteLevel)
+        vocab = self.backend.get_vocab(with_added_tokens=True)
+        byte_level = self.kind not in ("char", "word") and BYTE_LEVEL_BLANK in vocab
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
-        for token, token_id in self.backend.get_vocab(with_added_tokens=True).items():
+        for token, token_id in vocab.items():
             length = len(token.encode()) if own else _byte_length(token)
             sizes[token_id] = len(token) if byte_level else length
         sizes[self.special_ids] = 0
@@ -195,16 +201,18 @@ def pretrained(name: str) -> Tokenizer:
     from transformers import AutoTokenizer  # here: it takes seconds and only this needs it
 
     try:
-        published = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        published = AutoTokenizer.from_pretrained(name, local_files_only=_is_offline())
+    except Exception as error:  # also KeyError, ImportError: a damaged folder, a library not installed
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"tokenizer {name!r} is neither char, word, bpe, a local folder, nor reachable on the "
-            f"Hugging Face hub ({reason})"
+            f"tokenizer {name!r} is neither char, word, bpe, a local folder, nor to be had from the "
+            f"Hugging Face hub now ({reason})"
         ) from None
     backend = getattr(published, "backend_tokenizer", None)
     if backend is None or published.eos_token_id is None:
         raise InputError(f"tokenizer {name!r} has no fast form or no end-of-sequence token")
+    backend.no_truncation()  # some are published with a limit, which would cut documents silently
+    backend.no_padding()
     eos_id, unk_id, pad_id = published.eos_token_id, published.unk_token_id, published.pad_token_id
     if pad_id in (None, eos_id):
         pad_id = unk_id if unk_id not in (None, eos_id) else None
@@ -214,6 +222,17 @@ def pretrained(name: str) -> Tokenizer:
     bos_id = eos_id if published.bos_token_id is None else published.bos_token_id
     unk_id = None if unk_id in (eos_id, pad_id) else unk_id
     return Tokenizer(backend, name, pad_id, unk_id, bos_id, eos_id)
+
+
+def _is_offline() -> bool:
+    """Whether the hub's name cannot be looked up; without this the hub's client retries for a minute."""
+    if getproxies().get("https"):
+        return False  # the proxy looks names up
+    try:
+        socket.getaddrinfo(urlsplit(ENDPOINT).hostname, 443)
+    except socket.gaierror:
+        return True
+    return False
 
 
 def make_tokenizer(kind: str, texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:

@@ -127,7 +127,12 @@ class Trainer:
         self.seconds = 0.0  # of training
 
     def fit(self) -> Run:
-        """Train until a limit is reached; returns the history (also kept as ``self.run``)."""
+        """Train until a limit is reached; returns the history (also kept as ``self.run``).
+
+        Raises InputError on a second call: a new run needs a new Trainer.
+        """
+        if self.run.steps:
+            raise InputError(f"this Trainer has already run {len(self.run.steps)} steps; make a new one")
         torch.manual_seed(self.config.seed)
         if self.device.type == "cpu":
             torch.set_flush_denormal(True)  # tiny numbers are slow and change nothing
