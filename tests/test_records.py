@@ -1,0 +1,21 @@
+"""Committed records: what the folder holds must be what its run record says."""
+
+import lmcore
+
+
+def test_the_committed_model_scores_what_its_record_says():
+    record = lmcore.load_record(lmcore.committed("elman_2x256/record.json"))
+    corpus = lmcore.builtin_corpus()
+    assert record.settings["corpus_sha256"] == corpus.sha256
+    model, tokenizer = lmcore.load_checkpoint(lmcore.committed("elman_2x256"))
+    batches = lmcore.DocumentBatches(tokenizer.encode_documents(corpus.validation), tokenizer.pad_id)
+    result = lmcore.evaluate(model, batches, tokenizer.pad_id, tokenizer.token_bytes())
+    last = record.validation[-1]
+    assert abs(result.nats_per_token - last["nats_per_token"]) < 1e-3
+    assert abs(result.bits_per_byte - last["bits_per_byte"]) < 1e-3
+
+
+def test_the_committed_tokenizer_is_the_one_trained_on_the_corpus():
+    _, tokenizer = lmcore.load_checkpoint(lmcore.committed("elman_2x256"))
+    again = lmcore.train_bpe(lmcore.builtin_corpus().train, tokenizer.vocab_size)
+    assert again.backend.to_str() == tokenizer.backend.to_str()
