@@ -177,6 +177,7 @@ def run_train(options: argparse.Namespace) -> None:
     about = {"corpus": corpus.name, "corpus_sha256": corpus.sha256, "options": plain(options)}
     validation = DocumentBatches(held_out, tokenizer.pad_id)
     config = make_train_config(options, steps_per_epoch=len(batches))
+    Path(options.out).mkdir(parents=True, exist_ok=True)  # before the training: failing now costs nothing
     run = Trainer(model, batches, tokenizer, config, validation, about).fit()
     save_checkpoint(options.out, model.cpu(), tokenizer)
     run.save(Path(options.out) / "record.json")

@@ -110,6 +110,8 @@ def corpus_from_path(path: str | Path) -> Corpus:
 
     Raises InputError if the path is missing, empty, or not UTF-8.
     """
+    if not str(path):
+        raise InputError("the corpus path is empty")
     path = Path(path)
     if path.is_dir():
         files = sorted(path.rglob("*.txt"))

@@ -25,12 +25,15 @@ class RNNConfig:
     cell: str = "elman"
     tie_weights: bool = False  # output matrix = embedding matrix (Press and Wolf 2017)
     dropout: float = 0.0  # probability, on the input of each layer and of the output layer
-    pad_id: int = 0  # this token's embedding stays zero
+    pad_id: int = 0  # this token's embedding stays zero (tied, the output layer moves that row)
 
     def __post_init__(self):
         for name in ("vocab_size", "emb_dim", "num_layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise InputError(f"{name} is {value!r}; it must be a whole number")
+            if value < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; it must be in [0, 1)")
         if not 0 <= self.pad_id < self.vocab_size:
@@ -58,7 +61,7 @@ class RecurrentLM(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform matrices, zero biases, and a padding row that stays zero."""
+        """Xavier-uniform matrices, zero biases, and a padding row of zeros."""
         for layer in self.layers:
             layer.reset_parameters()
         nn.init.xavier_uniform_(self.output.weight)

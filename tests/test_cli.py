@@ -1,6 +1,7 @@
 """The command line from text to generation."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,14 +132,23 @@ def test_as_a_program(run, checkpoint, tmp_path):
     """Two real processes: the exit status and both streams are what a shell sees."""
     root = Path(lmcore.__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-W", "error", "-m", "lmcore", "generate", "--checkpoint", str(checkpoint)]
+    command = [sys.executable, "-W", "error", "-m", "lmcore", "generate", "--checkpoint"]
 
-    def process(*more) -> tuple[int, str, str]:
+    def process(*more, folder=checkpoint) -> tuple[int, str, str]:
         done = subprocess.run(
-            [*command, *more], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+            [*command, str(folder), *more],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            check=False,
         )
         return done.returncode, done.stdout, done.stderr
 
     expected = run("generate", "--checkpoint", checkpoint, "--temperature", "0")
     assert process("--temperature", "0") == expected
     assert process("--top-k", "0") == (2, "", "lmcore: top_k is 0; it must be at least 1\n")
+    damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
+    config = damaged / "config.json"  # here no import hook checks types before lmcore does
+    config.write_text(config.read_text().replace('"emb_dim": 8', '"emb_dim": 8.0'))
+    assert process(folder=damaged) == (2, "", "lmcore: emb_dim is 8.0; it must be a whole number\n")

@@ -146,3 +146,8 @@ def test_bad_paths_and_bytes_are_refused(tmp_path):
     path.write_text(" \n\t")
     with pytest.raises(InputError, match="0 characters of text"):
         corpus_from_path(path)
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(InputError, match="the corpus path is empty"):
+        corpus_from_path("")
