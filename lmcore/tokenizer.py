@@ -35,7 +35,7 @@ class Tokenizer:
     """A `tokenizers.Tokenizer` and the ids of its special tokens.
 
     ``kind`` is "char", "word", "bpe", or the name of a pretrained tokenizer. ``unk_id`` is None
-    where nothing is ever unknown (byte-level tokenizers).
+    where a pretrained tokenizer has no such token.
     """
 
     backend: tokenizers.Tokenizer
@@ -170,7 +170,10 @@ def train_word(texts: Sequence[str], vocab_size: int = 20_000) -> Tokenizer:
 
 
 def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
-    """Byte-level byte-pair encoding (Sennrich 2016; bytes as in GPT-2): nothing is unknown."""
+    """Byte-level byte-pair encoding (Sennrich 2016; bytes as in GPT-2): nothing is unknown.
+
+    The row of ``<unk>`` is there, so that ids mean the same in every tokenizer, and is never used.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     _check_vocab_size(vocab_size, len(SPECIALS) + len(alphabet))
     learner = tokenizers.Tokenizer(models.BPE())
@@ -265,4 +268,4 @@ def _word_level(kind: str, vocab: list[str], regex: str) -> Tokenizer:
 
 def _with_own_specials(backend: tokenizers.Tokenizer, kind: str) -> Tokenizer:
     pad_id, unk_id, bos_id, eos_id = (backend.token_to_id(token) for token in SPECIALS)
-    return Tokenizer(backend, kind, pad_id, None if kind == "bpe" else unk_id, bos_id, eos_id)
+    return Tokenizer(backend, kind, pad_id, unk_id, bos_id, eos_id)

@@ -73,9 +73,8 @@ def test_word_keeps_the_most_frequent():
 
 def test_special_tokens_come_first(tokenizer):
     assert tokenizer.tokens(range(4)) == SPECIALS
-    unk_id = None if tokenizer.kind == "bpe" else 1
-    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id) == (0, unk_id, 2, 3)
-    assert tokenizer.special_ids == [0, 2, 3] if unk_id is None else [0, 1, 2, 3]
+    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id) == (0, 1, 2, 3)
+    assert tokenizer.special_ids == [0, 1, 2, 3]
     assert byte_length(tokenizer, tokenizer.special_ids) == 0
 
 
