@@ -59,6 +59,8 @@ def test_page_is_sound(visit, name, width):
     assert page.evaluate(broken) == []
     no_alt = "[...document.querySelectorAll('article img')].filter(i => !i.alt).map(i => i.src)"
     assert page.evaluate(no_alt) == []
+    raw_table = "[...document.querySelectorAll('article p')].filter(p => p.innerText.startsWith('| '))"
+    assert page.evaluate(f"{raw_table}.map(p => p.innerText)") == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
