@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import TypeCheckError
 
 from lmcore import loss
-from lmcore.loss import cross_entropy_nats, next_token_nats
+from lmcore.errors import InputError
+from lmcore.loss import cross_entropy_nats, next_token_nats, rows_at_once
 from lmcore.ngram import UnigramLM
 
 D, V = 6, 11
@@ -19,18 +20,27 @@ def problem(rows: int) -> tuple[torch.Tensor, ...]:
     return *tensors, torch.randint(0, V, (rows,))
 
 
-def whole(hidden, weight, bias, targets):
-    return F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="sum")
+def whole(hidden, weight, bias, targets, smoothing=0.0):
+    logits = F.linear(hidden, weight, bias)
+    return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
 
 
-@pytest.mark.parametrize("rows", [0, 1, loss.ROWS_AT_ONCE - 1, loss.ROWS_AT_ONCE, loss.ROWS_AT_ONCE + 1, 300])
-def test_equals_cross_entropy_with_gradients(rows):
+@pytest.fixture(params=[1, 7, 1000])
+def chunk(request, monkeypatch) -> int:
+    """Rows at a time; the real number is so large that these small problems would be one chunk."""
+    monkeypatch.setattr(loss, "rows_at_once", lambda *_: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("rows", [0, 1, 6, 7, 8, 30])
+def test_equals_cross_entropy_with_gradients(rows, smoothing, chunk):
     *inputs, targets = problem(rows)
-    found, expected = cross_entropy_nats(*inputs, targets), whole(*inputs, targets)
+    found, expected = cross_entropy_nats(*inputs, targets, smoothing), whole(*inputs, targets, smoothing)
     close(found, expected)
     # a loss is divided by the number of tokens before backward: the factor has to arrive
     found_grads = torch.autograd.grad(found * 0.37, inputs)
@@ -39,10 +49,71 @@ def test_equals_cross_entropy_with_gradients(rows):
         close(one, other)
 
 
-def test_derivative(monkeypatch):
-    monkeypatch.setattr(loss, "ROWS_AT_ONCE", 3)
-    *inputs, targets = problem(7)
-    assert torch.autograd.gradcheck(lambda *args: cross_entropy_nats(*args, targets), inputs)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_derivative(smoothing, chunk):
+    *inputs, targets = problem(9)
+    assert torch.autograd.gradcheck(lambda *args: cross_entropy_nats(*args, targets, smoothing), inputs)
+
+
+@pytest.mark.parametrize("vocab_size", [3, 63, 64, 65, 128, 200])
+def test_any_vocabulary_size(vocab_size):
+    sizes = ((20, D), (vocab_size, D), (vocab_size,))  # rows of logits are padded to 64 columns inside
+    inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+    targets = torch.randint(0, vocab_size, (20,))
+    found, expected = cross_entropy_nats(*inputs, targets), whole(*inputs, targets)
+    close(found, expected)
+    for one, other in zip(
+        torch.autograd.grad(found, inputs), torch.autograd.grad(expected, inputs), strict=True
+    ):
+        close(one, other)
+
+
+def test_rows_at_once_is_as_stated():
+    assert rows_at_once("cpu", 32_011, 128) == 32 * 2**20 // (4 * 32_011) == 262
+    assert rows_at_once("cuda", 32_011, 128) == 2**30 // (4 * 32_011)
+    assert rows_at_once("cpu", 10**6, 32) == 64  # twice the width
+    assert rows_at_once("cpu", 10**6, 4096) == 512  # at most
+
+
+def test_logits_never_exist_whole():
+    """Every tensor made on the way is looked at; the largest has to stay near the chunk."""
+    hidden, weight, bias = torch.randn(2000, 8), torch.randn(32_000, 8), torch.randn(32_000)
+    tensors = [t.requires_grad_() for t in (hidden, weight, bias)]
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                largest = max(largest, out.numel())
+            return out
+
+    with Watch():
+        cross_entropy_nats(*tensors, torch.randint(0, 32_000, (2000,))).backward()
+    assert largest == rows_at_once("cpu", 32_000, 8) * 32_000  # 32,000 is a multiple of 64
+    assert largest < 2000 * 32_000 / 7
+
+
+def test_mixed_precision_keeps_its_sums_in_float32():
+    *inputs, targets = problem(300)
+    inputs = [tensor.detach().float().requires_grad_() for tensor in inputs]
+    exact = whole(*inputs, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = cross_entropy_nats(*inputs, targets)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, rtol=2e-3, atol=0)
+    assert found != exact  # it did run in bfloat16
+    grads = torch.autograd.grad(found, inputs), torch.autograd.grad(exact, inputs)
+    for one, other in zip(*grads, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=0, atol=0.02 * other.abs().max().item())
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_label_smoothing_outside_its_range_is_refused(smoothing):
+    with pytest.raises(InputError, match=r"label_smoothing is .*; it must be in \[0, 1\)"):
+        cross_entropy_nats(*problem(3), smoothing)
 
 
 def test_is_a_sum_not_a_mean():
@@ -103,6 +174,16 @@ def test_padding_weighs_nothing(model):
     more_nats, same_count, _ = next_token_nats(model, *wider, pad_id=0)
     assert same_count == 9
     close(more_nats, nats)
+
+
+def test_a_count_that_is_known_need_not_be_found(model, monkeypatch):
+    inputs, targets = padded()
+    expected, _, _ = next_token_nats(model, inputs, targets, pad_id=0)
+    monkeypatch.setattr(torch.Tensor, "__int__", None)  # what would wait for a GPU
+    monkeypatch.setattr(torch.Tensor, "item", None)
+    nats, count, _ = next_token_nats(model, inputs, targets, pad_id=0, num_targets=9)
+    assert count == 9
+    close(nats, expected)
 
 
 def test_padding_sends_no_gradient(model):
