@@ -1,6 +1,6 @@
 """RecurrentLM: embedding -> recurrent layers -> output layer.
 
-Left out: gated cells and fused kernels. The state is taken in and handed back, never kept on self.
+Left out: gated cells. The state is taken in and handed back, never kept on self.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,24 @@ from torch import Tensor, nn
 
 from lmcore.cells import CELLS
 from lmcore.errors import InputError
+from lmcore.output import OUTPUTS
 
 State = list[Tensor]  # one (B, hidden_dim) per layer
 
 
 @dataclass(frozen=True)
 class RNNConfig:
-    """Shape of a RecurrentLM. Raises InputError for a size below 1 or an unknown cell."""
+    """Shape of a RecurrentLM.
+
+    Raises InputError for a size below 1, an unknown cell or output layer, or an output layer that has no
+    matrix to tie.
+    """
 
     vocab_size: int  # tokens, special ones included
     emb_dim: int = 128  # width of the embedding and of every layer
     num_layers: int = 2
     cell: str = "elman"
+    output: str = "softmax"  # output layer: softmax, adaptive or sampled (see lmcore.output)
     tie_weights: bool = False  # output matrix = embedding matrix (Press and Wolf 2017)
     dropout: float = 0.0  # probability, on the input of each layer and of the output layer
     pad_id: int = 0  # this token's embedding stays zero (tied, the output layer moves that row)
@@ -40,21 +46,26 @@ class RNNConfig:
             raise InputError(f"pad_id is {self.pad_id}; it must be in [0, {self.vocab_size})")
         if self.cell not in CELLS:
             raise InputError(f"cell is {self.cell!r}; it must be one of {', '.join(CELLS)}")
+        if self.output not in OUTPUTS:
+            raise InputError(f"output is {self.output!r}; it must be one of {', '.join(OUTPUTS)}")
+        if self.tie_weights and self.output == "adaptive":
+            raise InputError("tie_weights is set, but the adaptive output has no (V, D) matrix to tie")
 
 
 class RecurrentLM(nn.Module):
     """A recurrent language model: ``logits, state = model(tokens, state)``.
 
-    Source of the shape: Mikolov et al. (2010), with an embedding and any number of layers.
+    ``fast`` chooses between the layers' `scan` and their readable `loop`: the same parameters, state
+    and numbers. Source of the shape: Mikolov et al. (2010), with an embedding and any number of layers.
     """
 
-    def __init__(self, config: RNNConfig):
+    def __init__(self, config: RNNConfig, fast: bool = True):
         super().__init__()
-        self.config = config
+        self.config, self.fast = config, fast
         V, D = config.vocab_size, config.emb_dim
         self.embedding = nn.Embedding(V, D, padding_idx=config.pad_id)
         self.layers = nn.ModuleList(CELLS[config.cell](D, D) for _ in range(config.num_layers))
-        self.output = nn.Linear(D, V)
+        self.output = OUTPUTS[config.output](D, V)
         self.dropout = nn.Dropout(config.dropout)
         if config.tie_weights:
             self.output.weight = self.embedding.weight
@@ -64,19 +75,17 @@ class RecurrentLM(nn.Module):
         """Xavier-uniform matrices, zero biases, and a padding row of zeros."""
         for layer in self.layers:
             layer.reset_parameters()
-        nn.init.xavier_uniform_(self.output.weight)
+        self.output.start()
         nn.init.xavier_uniform_(self.embedding.weight)
-        nn.init.zeros_(self.output.bias)
         with torch.no_grad():
             self.embedding.weight[self.config.pad_id].zero_()
 
-    @torch.no_grad()
     def start_from_frequencies(self, log_probs: Float[Tensor, " V"]) -> None:
-        """Set the output bias to log-frequencies, so that the first step knows the unigram model.
+        """Set the output layer's bias to log-frequencies, so that the first step knows the unigram model.
 
         Without this, thousands of small optimizer steps go into learning which tokens are frequent.
         """
-        self.output.bias.copy_(log_probs)
+        self.output.start_from_frequencies(log_probs)
 
     @property
     def num_parameters(self) -> int:
@@ -100,9 +109,14 @@ class RecurrentLM(nn.Module):
         x = self.embedding(tokens)  # (B, T, D)
         new_state = []
         for layer, h in zip(self.layers, state, strict=True):
-            x = layer.scan(self.dropout(x), h)  # (B, T, D)
+            run = layer.scan if self.fast else layer.loop
+            x = run(self.dropout(x), h)  # (B, T, D)
             new_state.append(x[:, -1])
         return self.dropout(x), new_state
+
+    def nats(self, hidden: Float[Tensor, "N D"], targets: Int[Tensor, " N"]) -> Float[Tensor, ""]:
+        """Total nats of N targets, given what the output layer sees before each; a sum."""
+        return self.output.nats(hidden, targets)
 
     def forward(
         self, tokens: Int[Tensor, "B T"], state: State | None = None

@@ -64,12 +64,56 @@ def test_scan_has_the_gradients_of_torch_rnn(cell, x, h):
         close(one, other.t() if name in "WU" else other)
 
 
-def test_scan_equals_the_cell_called_step_by_step(cell, x, h):
+def test_loop_is_the_cell_called_step_by_step(cell, x, h):
     steps, state = [], h
     for t in range(T):
         state = cell(x[:, t], state)
         steps.append(state)
-    close(cell.scan(x, h), torch.stack(steps, dim=1))
+    close(cell.loop(x, h), torch.stack(steps, dim=1))
+
+
+def test_scan_equals_loop_with_gradients(cell, x, h):
+    weighting = torch.randn(B, T, HIDDEN_DIM, dtype=torch.float64)
+    wanted = [x, h, cell.W, cell.U, cell.b]
+    found, expected = cell.scan(x, h), cell.loop(x, h)
+    close(found, expected)
+    grads = (torch.autograd.grad((out * weighting).sum(), wanted) for out in (found, expected))
+    for one, other in zip(*grads, strict=True):
+        close(one, other)
+
+
+def test_the_kernel_for_cuda_equals_loop_with_gradients(cell, x, h):
+    """Called here on a CPU, where torch has the same operation: layout and biases have to be right."""
+    weighting = torch.randn(B, T, HIDDEN_DIM, dtype=torch.float64)
+    wanted = [x, h, cell.W, cell.U, cell.b]
+    found, expected = cell._cudnn(x, h), cell.loop(x, h)
+    close(found, expected)
+    grads = (torch.autograd.grad((out * weighting).sum(), wanted) for out in (found, expected))
+    for one, other in zip(*grads, strict=True):
+        close(one, other)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_scan_of_few_rows_or_steps(cell, rows, steps):
+    x = torch.randn(rows, steps, INPUT_DIM, dtype=torch.float64)
+    h = torch.randn(rows, HIDDEN_DIM, dtype=torch.float64)
+    found, expected = cell.scan(x, h), cell.loop(x, h)
+    close(found, expected)
+    found.sum().backward()
+    grads = [p.grad for p in cell.parameters()]
+    cell.zero_grad()
+    expected.sum().backward()
+    for one, parameter in zip(grads, cell.parameters(), strict=True):
+        close(one, parameter.grad)
+
+
+def test_scan_keeps_out_of_mixed_precision(cell, x, h):
+    cell, x, h = cell.float(), x.detach().float(), h.detach().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = cell.scan(x.bfloat16().float(), h)
+    assert outputs.dtype == torch.float32
+    torch.testing.assert_close(outputs, cell.loop(x.bfloat16().float(), h))
 
 
 def test_step_derivative(cell, x, h):
