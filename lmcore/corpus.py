@@ -1,49 +1,116 @@
 """Where text comes from: the built-in corpus, a text file or a folder, split into disjoint parts.
 
+Files are looked through once when a corpus is opened (that they are UTF-8, how long, which checksum)
+and read again, document by document, when they are used: no text stays in memory.
+
 Left out: compressed files, JSONL, downloads. One plain-text path covers the course.
 """
 
 import csv
 import hashlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from lmcore.errors import InputError
 
 SPLIT_PERIOD = 20  # of every 20 documents, one is for validation and one for test
 TEST_PHASE, VALIDATION_PHASE = 9, 19
+PIECE_BYTES = 256 * 1024  # of a long file: encoding a document takes 100 to 200 bytes per byte of text
+LONG_FILE_BYTES = SPLIT_PERIOD * PIECE_BYTES  # 5 MiB; a file over that has enough pieces to split
+
+Document = TypeVar("Document", str, "Passage")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A document as a stretch of a UTF-8 file, from byte ``start`` up to ``stop``."""
+
+    path: str
+    start: int
+    stop: int
+    characters: int
+    sha256: bytes  # of the bytes between
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return self.stop - self.start
+
+    def read(self) -> str:
+        """The text; raises InputError if the file is not what it was when the corpus was opened."""
+        with open(self.path, "rb") as file:
+            file.seek(self.start)
+            content = file.read(len(self))
+        if hashlib.sha256(content).digest() != self.sha256:
+            raise InputError(f"{self.path} has changed since the corpus was opened; start again")
+        return content.decode("utf-8")
+
+
+@dataclass(frozen=True)
+class Documents(Sequence[str]):
+    """Documents that stay in their files: each is read and decoded when it is asked for."""
+
+    passages: tuple[Passage, ...] = field(repr=False)
+
+    @property
+    def characters(self) -> int:
+        return sum(passage.characters for passage in self.passages)
+
+    def __len__(self) -> int:
+        return len(self.passages)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Documents(self.passages[index])
+        return self.passages[index].read()
+
+    def __add__(self, other: "Documents") -> "Documents":
+        return Documents(self.passages + other.passages)
+
+
+def count_characters(documents: Sequence[str]) -> int:
+    """Characters of all documents together; files are not read again for it."""
+    return documents.characters if isinstance(documents, Documents) else sum(map(len, documents))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A named text in three disjoint parts; each part is a tuple of documents.
+    """A named text in three disjoint parts; each part is a sequence of documents.
 
     Choose on ``validation``; touch ``test`` once per number that you report.
     """
 
     name: str
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
+    train: Sequence[str]
+    validation: Sequence[str]
+    test: Sequence[str]
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Checksum over every document and over which part it is in."""
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
-            for document in part:
-                digest.update(hashlib.sha256(document.encode()).digest())
+            for document in _checksums(part):
+                digest.update(document)
             digest.update(b"|")
         return digest.hexdigest()
 
     def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
         sizes = ", ".join(
-            f"{part} {len(docs)} documents / {sum(map(len, docs)):,} characters"
-            for part, docs in vars(self).items()
-            if part != "name"
+            f"{name} {len(part)} documents / {count_characters(part):,} characters"
+            for name, part in parts.items()
         )
         return f"Corpus({self.name}: {sizes})"
+
+
+def _checksums(documents: Sequence[str]) -> Iterator[bytes]:
+    if isinstance(documents, Documents):
+        return (passage.sha256 for passage in documents.passages)
+    return (hashlib.sha256(document.encode()).digest() for document in documents)
 
 
 def split_documents(name: str, documents: list[str]) -> Corpus:
@@ -53,27 +120,35 @@ def split_documents(name: str, documents: list[str]) -> Corpus:
     instead: the first 90% train, the next 5% validation, the last 5% test, cut after a line end
     where there is one. Raises InputError if there is no text at all.
     """
-    documents = [text for text in documents if text.strip()]
+    return Corpus(name, *_split(name, [text for text in documents if text.strip()], _cut_text))
+
+
+def _split(
+    name: str, documents: list[Document], cut: Callable[[Document], list[Document]]
+) -> list[tuple[Document, ...]]:
+    """Train, validation and test of documents that are not blank."""
     if not documents:
         raise InputError(f"corpus {name} has 0 characters of text; at least one document is needed")
     if len(documents) < SPLIT_PERIOD:
-        cuts = [_cut_by_position(text) for text in documents]
-        parts = (tuple(part for part in column if part) for column in zip(*cuts, strict=True))
-        return Corpus(name, *parts)
-    phases = [i % SPLIT_PERIOD for i in range(len(documents))]
-    held_out = (VALIDATION_PHASE, TEST_PHASE)
-    pairs = list(zip(phases, documents, strict=True))
-    return Corpus(
-        name,
-        train=tuple(text for phase, text in pairs if phase not in held_out),
-        validation=tuple(text for phase, text in pairs if phase == VALIDATION_PHASE),
-        test=tuple(text for phase, text in pairs if phase == TEST_PHASE),
-    )
+        columns = zip(*map(cut, documents), strict=True)
+        return [tuple(part for part in column if len(part)) for column in columns]
+    parts: list[list[Document]] = [[], [], []]
+    for i, document in enumerate(documents):
+        parts[{VALIDATION_PHASE: 1, TEST_PHASE: 2}.get(i % SPLIT_PERIOD, 0)].append(document)
+    return [tuple(part) for part in parts]
 
 
-def _cut_by_position(text: str) -> tuple[str, str, str]:
+def _cut_text(text: str) -> list[str]:
     first, second = (_after_line_end(text, len(text) * percent // 100) for percent in (90, 95))
-    return text[:first], text[first:second], text[second:]
+    return [text[:first], text[first:second], text[second:]]
+
+
+def _cut_passage(passage: Passage) -> list[Passage]:
+    pieces, start = [], passage.start
+    for text in _cut_text(passage.read()):
+        pieces.append(_passage(passage.path, start, text.encode(), len(text)))
+        start = pieces[-1].stop
+    return pieces
 
 
 def _after_line_end(text: str, position: int) -> int:
@@ -106,9 +181,11 @@ def _checked_message(data: Path, row: dict[str, str]) -> str:
 
 
 def corpus_from_path(path: str | Path) -> Corpus:
-    """A text file (one document), or a folder whose ``*.txt`` files are one document each.
+    """A text file, or a folder with its ``*.txt`` files; each file is one document.
 
-    Raises InputError if the path is missing, empty, or not UTF-8.
+    A file over 5 MiB is read as several documents of about 256 KiB, each cut after a line end where
+    there is one. The texts stay in their files, so that a corpus may be larger than the memory.
+    Raises InputError if the path is missing, has no text, or is not UTF-8.
     """
     if not str(path):
         raise InputError("the corpus path is empty")
@@ -121,14 +198,47 @@ def corpus_from_path(path: str | Path) -> Corpus:
         files = [path]
     else:
         raise InputError(f"corpus path {path} does not exist")
-    return split_documents(path.stem, [_read_utf8(file) for file in files])
+    passages = [passage for file in files for passage in _look_through(str(file))]
+    return Corpus(path.stem, *map(Documents, _split(path.stem, passages, _cut_passage)))
 
 
-def _read_utf8(file: Path) -> str:
+def _look_through(path: str) -> Iterator[Passage]:
+    """The documents of a file, those without text left out."""
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        pieces = size // PIECE_BYTES if size > LONG_FILE_BYTES else 1
+        start = 0
+        for k in range(1, pieces + 1):
+            file.seek(start)
+            content = file.read(size * k // pieces - start)
+            if k < pieces:
+                content = content[: _last_cut(content)]
+            text = _decode(content, path, start)
+            if text.strip():
+                yield _passage(path, start, content, len(text))
+            start += len(content)
+
+
+def _last_cut(content: bytes) -> int:
+    """Where to cut: after the last line end, else before the last character, which may be half read."""
+    line_end = content.rfind(b"\n")
+    if line_end >= 0:
+        return line_end + 1
+    start = max(len(content) - 1, 0)
+    while start > max(len(content) - 4, 0) and content[start] & 0xC0 == 0x80:  # inside a character
+        start -= 1
+    return start
+
+
+def _passage(path: str, start: int, content: bytes, characters: int) -> Passage:
+    return Passage(path, start, start + len(content), characters, hashlib.sha256(content).digest())
+
+
+def _decode(content: bytes, path: str, start: int) -> str:
     try:
-        return file.read_bytes().decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
+        byte, offset = content[error.start], start + error.start
         raise InputError(
-            f"{file}: byte 0x{byte:02x} at offset {error.start} is not UTF-8; convert the file first"
+            f"{path}: byte 0x{byte:02x} at offset {offset} is not UTF-8; convert the file first"
         ) from None

@@ -1,17 +1,23 @@
 """Token ids to batches of inputs and targets shifted by one: padded sentences, or long streams.
 
-Left out: reading ids from disk. The corpora of this course fit in memory many times over.
+No batch costs Python work per sentence, and no class copies the ids that it is given as `Tokens`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lmcore.corpus import Corpus, count_characters
 from lmcore.errors import InputError
+from lmcore.tokenizer import Tokenizer
+from lmcore.tokens import Tokens, token_file
+
+SENTENCES_SHUFFLED = 2**20
 
 CLOSED = r"(?:(?<=[.!?])|(?<=[.!?][\"')\]])|(?<=[.!?][\"')\]]{2}))"  # a closing quote stays with its sentence
 SENTENCE_END = re.compile(CLOSED + r"\s+(?=[\"'(\[A-Z$0-9])|\n+")
@@ -20,12 +26,28 @@ SENTENCE_END = re.compile(CLOSED + r"\s+(?=[\"'(\[A-Z$0-9])|\n+")
 class Batch(NamedTuple):
     """``targets[:, t]`` is the token after ``inputs[:, t]``; both (B, T) int64.
 
-    ``carries_state``: row b goes on where row b of the batch before stopped.
+    ``carries_state``: row b goes on where row b of the batch before stopped. ``lengths`` (B,): how
+    many targets of each row are not padding; None where nobody has counted.
     """
 
     inputs: Tensor
     targets: Tensor
     carries_state: bool
+    lengths: np.ndarray | None = None
+
+    def split(self, parts: int) -> list["Batch"]:
+        """The rows in ``parts`` batches, in order; sizes differ by at most one.
+
+        For accumulating gradients and for several processes. With more parts than rows, the last
+        parts have no rows. Raises InputError if ``parts`` is below 1.
+        """
+        if parts < 1:
+            raise InputError(f"a batch cannot be split into {parts} parts; at least 1 is needed")
+        inputs = self.inputs.tensor_split(parts)
+        targets = self.targets.tensor_split(parts)
+        lengths = [None] * parts if self.lengths is None else np.array_split(self.lengths, parts)
+        rows = zip(inputs, targets, lengths, strict=True)
+        return [Batch(x, y, self.carries_state, length) for x, y, length in rows]
 
 
 def split_sentences(text: str) -> list[str]:
@@ -36,12 +58,41 @@ def split_sentences(text: str) -> list[str]:
     return [piece.strip() for piece in SENTENCE_END.split(text) if piece.strip()]
 
 
+def corpus_tokens(
+    corpus: Corpus,
+    part: str,
+    unit: str,
+    tokenizer: Tokenizer,
+    folder: str | Path,
+    characters: int | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Tokens:
+    """The ids of one part of a corpus, from a file in ``folder`` that is written the first time.
+
+    ``part``: "train", "validation", "test", or "all" of it. ``unit``: "documents" or "sentences".
+    ``characters``: take every k-th document only, so that no more than about so many are left. ``log``
+    is told where the file is. Raises InputError for ``characters`` below 1.
+    """
+    if characters is not None and characters < 1:
+        raise InputError(f"{characters} characters are asked for; it must be at least 1")
+    texts = corpus.train + corpus.validation + corpus.test if part == "all" else getattr(corpus, part)
+    step = 1 if characters is None else max(1, -(-count_characters(texts) // characters))
+    texts = texts[::step]
+    if unit == "sentences":
+        texts = (sentence for text in texts for sentence in split_sentences(text))
+    about = {"corpus": corpus.sha256, "part": f"{part}[::{step}]", "unit": unit}
+    return token_file(tokenizer, texts, about, folder, log)
+
+
 class SentenceBatches:
     """Sentences as rows of up to ``seq_len`` tokens, padded on the right, shuffled every epoch.
 
     The form of the reference course: a sentence of n tokens gives n - 1 predictions; what goes over
     ``seq_len`` is cut off. Each batch starts from an empty state. Sentences are arrays of ids, as
     `Tokenizer.encode_documents` gives them: ``<bos> ... <eos>``.
+
+    More than 2**20 sentences are shuffled in blocks of so many: the blocks among each other, and the
+    sentences within each block. This bounds the memory.
     """
 
     def __init__(
@@ -49,24 +100,44 @@ class SentenceBatches:
     ):
         _check_sizes(batch_size, seq_len - 1)
         _check_seed(seed)
-        if not sentences:
+        self.sentences = Tokens.of(sentences)
+        if not len(self.sentences):
             raise InputError("there are 0 sentences; at least 1 is needed")
-        self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
-        self.rows = np.full((len(sentences), seq_len), pad_id, dtype=np.int32)
-        for row, sentence in zip(self.rows, sentences, strict=True):
-            row[: len(sentence)] = sentence[:seq_len]
+        self.batch_size, self.seq_len, self.pad_id, self.seed = batch_size, seq_len, pad_id, seed
 
     def __len__(self) -> int:
         """Batches in one epoch; the last may be smaller."""
-        return -(-len(self.rows) // self.batch_size)
+        return -(-len(self.sentences) // self.batch_size)
+
+    def to(self, device: torch.device) -> "SentenceBatches":
+        """Make batches on a CUDA device if the ids fit there, else stay; returns self."""
+        self.sentences = self.sentences.to(device)
+        return self
+
+    def batch(self, numbers: np.ndarray) -> Batch:
+        """The sentences with these numbers, one row each, as wide as the longest of them needs."""
+        starts = self.sentences.starts[numbers]
+        lengths = np.minimum(self.sentences.starts[numbers + 1] - starts, self.seq_len)
+        return _rows(self.sentences, starts, lengths, self.pad_id, carries_state=False)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of one epoch, in an order that depends on the seed and the number only."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.rows))
-        for start in range(0, len(order), self.batch_size):
-            rows = self.rows[order[start : start + self.batch_size]]
-            length = int((rows != self.pad_id).sum(axis=1).max())
-            yield shift(rows[:, :length], carries_state=False)
+        left_over = np.empty(0, dtype=np.int64)
+        for block in self._shuffled_blocks(number):
+            order = np.concatenate([left_over, block])
+            whole = len(order) - len(order) % self.batch_size
+            for start in range(0, whole, self.batch_size):
+                yield self.batch(order[start : start + self.batch_size])
+            left_over = order[whole:]
+        if len(left_over):
+            yield self.batch(left_over)
+
+    def _shuffled_blocks(self, number: int) -> Iterator[np.ndarray]:
+        random = np.random.default_rng([self.seed, number])
+        total = len(self.sentences)
+        for block in random.permutation(-(-total // SENTENCES_SHUFFLED)):  # one block draws no number
+            start = int(block) * SENTENCES_SHUFFLED
+            yield start + random.permutation(min(SENTENCES_SHUFFLED, total - start))
 
 
 class StreamBatches:
@@ -80,9 +151,9 @@ class StreamBatches:
     def __init__(self, documents: Sequence[np.ndarray], batch_size: int, seq_len: int, seed: int = 0):
         _check_sizes(batch_size, seq_len)
         _check_seed(seed)
-        self.documents, self.seed = list(documents), seed
+        self.documents, self.seed = Tokens.of(documents), seed
         self.batch_size, self.seq_len = batch_size, seq_len
-        num_tokens = sum(map(len, self.documents))
+        num_tokens = len(self.documents.ids)
         self.windows = (num_tokens - 1) // batch_size // seq_len
         if self.windows < 1:
             raise InputError(
@@ -94,16 +165,24 @@ class StreamBatches:
         """Batches in one epoch; a remainder shorter than a window per row is left for next time."""
         return self.windows
 
+    def to(self, device: torch.device) -> "StreamBatches":
+        """Make batches on a CUDA device if the ids fit there, else stay; returns self."""
+        self.documents = self.documents.to(device)
+        return self
+
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of one epoch, in an order that depends on the seed and the number only."""
+        starts = self.documents.starts
         order = np.random.default_rng([self.seed, number]).permutation(len(self.documents))
-        ids = np.concatenate([self.documents[i] for i in order])
-        length = self.windows * self.seq_len
-        starts = np.arange(self.batch_size) * length
-        rows = ids[starts[:, None] + np.arange(length + 1)]  # (B, length + 1)
+        ends = np.cumsum(np.diff(starts)[order])  # in the line
+        shifts = starts[order + 1] - ends  # from a place in the line to the one in the flat ids
+        row_starts = np.arange(self.batch_size)[:, None] * (self.windows * self.seq_len)
         for k in range(self.windows):
-            window = rows[:, k * self.seq_len : (k + 1) * self.seq_len + 1]
-            yield shift(window, carries_state=k > 0)
+            line = row_starts + np.arange(k * self.seq_len, (k + 1) * self.seq_len + 1)  # (B, T + 1)
+            places = line + shifts[np.searchsorted(ends, line, side="right")]
+            ids = self.documents.gather(places, pad_id=0)  # there is no padding
+            full = np.full(self.batch_size, self.seq_len)
+            yield Batch(ids[:, :-1], ids[:, 1:], carries_state=k > 0, lengths=full)
 
 
 class DocumentBatches:
@@ -118,19 +197,33 @@ class DocumentBatches:
         self, documents: Sequence[np.ndarray], pad_id: int, batch_size: int = 16, seq_len: int = 256
     ):
         _check_sizes(batch_size, seq_len)
-        if not any(len(document) > 1 for document in documents):
+        self.documents = Tokens.of(documents)
+        if not (np.diff(self.documents.starts) > 1).any():
             raise InputError(f"{len(documents)} documents hold 0 predictions; 2 tokens are needed")
-        self.documents = sorted(documents, key=len)  # equal lengths together: less padding
         self.pad_id, self.batch_size, self.seq_len = pad_id, batch_size, seq_len
 
+    def to(self, device: torch.device) -> "DocumentBatches":
+        """Make batches on a CUDA device if the ids fit there, else stay; returns self."""
+        self.documents = self.documents.to(device)
+        return self
+
     def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.documents), self.batch_size):
-            group = self.documents[start : start + self.batch_size]
-            rows = np.full((len(group), len(group[-1])), self.pad_id, dtype=np.int32)
-            for row, document in zip(rows, group, strict=True):
-                row[: len(document)] = document
-            for left in range(0, rows.shape[1] - 1, self.seq_len):
-                yield shift(rows[:, left : left + self.seq_len + 1], carries_state=left > 0)
+        lengths = np.diff(self.documents.starts)
+        order = np.argsort(lengths, kind="stable")  # equal lengths together: less padding
+        for start in range(0, len(order), self.batch_size):
+            group = order[start : start + self.batch_size]
+            starts, sizes = self.documents.starts[group], lengths[group]
+            for left in range(0, int(sizes[-1]) - 1, self.seq_len):
+                window = np.clip(sizes - left, 0, self.seq_len + 1)
+                yield _rows(self.documents, starts + left, window, self.pad_id, carries_state=left > 0)
+
+
+def _rows(tokens: Tokens, starts: np.ndarray, lengths: np.ndarray, pad_id: int, carries_state: bool) -> Batch:
+    """Stretches of the flat ids as rows of a batch, padded on the right."""
+    offsets = np.arange(lengths.max())
+    places = np.where(offsets < lengths[:, None], starts[:, None] + offsets, -1)
+    ids = tokens.gather(places, pad_id)
+    return Batch(ids[:, :-1], ids[:, 1:], carries_state, np.maximum(lengths - 1, 0))
 
 
 def shift(rows: np.ndarray, carries_state: bool) -> Batch:

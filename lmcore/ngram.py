@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lmcore.errors import InputError
+from lmcore.tokens import Tokens
 
 
 class UnigramLM(nn.Module):
@@ -22,12 +22,7 @@ class UnigramLM(nn.Module):
 
     def __init__(self, documents: Iterable[np.ndarray], vocab_size: int):
         super().__init__()
-        counts = np.ones(vocab_size)
-        for document in documents:
-            predicted = document[1:]  # the first token is given, never predicted
-            if len(predicted) and predicted.max() >= vocab_size:
-                raise InputError(f"token {predicted.max()} is outside vocab_size {vocab_size}")
-            counts += np.bincount(predicted, minlength=vocab_size)
+        counts = 1.0 + Tokens.of(documents).count_predicted(vocab_size)
         self.register_buffer("log_probs", torch.from_numpy(np.log(counts / counts.sum())).float())
 
     def forward(self, tokens: Int[Tensor, "B T"], state=None) -> tuple[Float[Tensor, "B T V"], None]:

@@ -1,4 +1,4 @@
-"""Text to token ids and back: character, word, byte-level BPE, or any pretrained tokenizer by name.
+"""Text to token ids and back: character, word, byte-level BPE. `lmcore.hub` adds published tokenizers.
 
 The training and matching of tokens is the `tokenizers` library's work. This file adds what language
 modelling needs and gets wrong easily: the same four special tokens everywhere, a decode that is the
@@ -8,18 +8,15 @@ Left out: text normalisation. The model sees the text as it is.
 """
 
 import json
-import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import numpy as np
 import tokenizers
-from huggingface_hub.constants import ENDPOINT
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from lmcore.corpus import count_characters
 from lmcore.errors import InputError
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
@@ -27,7 +24,8 @@ SPECIALS = [PAD, UNK, BOS, EOS]
 CHARACTER = r"[\s\S]"
 WORD = r" ?\w+(?:['’]\w+)?| ?[^\w\s]+|\s"  # a word or punctuation run owns the blank before it
 BYTE_LEVEL_BLANK = "Ġ"  # byte-level tokenizers spell each byte as one visible character, 0x20 as this
-DOCUMENTS_AT_ONCE = 64  # bounds the memory that the library's Encoding objects take
+CHARACTERS_AT_ONCE = 2**20  # the library's Encoding objects take 100 to 200 bytes per character
+TRAINING_CHARACTERS = 2**25  # bounds the time and the memory of training a tokenizer
 
 
 @dataclass(frozen=True)
@@ -61,12 +59,13 @@ class Tokenizer:
 
     def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 array ``<bos> tokens <eos>`` per text, encoded on all cores."""
-        encoded = []
-        for start in range(0, len(texts), DOCUMENTS_AT_ONCE):
-            batch = list(texts[start : start + DOCUMENTS_AT_ONCE])
-            for item in self.backend.encode_batch_fast(batch, add_special_tokens=False):
-                encoded.append(np.array([self.bos_id, *item.ids, self.eos_id], dtype=np.int32))
-        return encoded
+        return [ids for group in self.encode_groups(texts) for ids in group]
+
+    def encode_groups(self, texts: Iterable[str]) -> Iterator[list[np.ndarray]]:
+        """The arrays of `encode_documents`, about a megabyte of text at a time: memory stays flat."""
+        for group in _groups(texts):
+            encodings = self.backend.encode_batch_fast(group, add_special_tokens=False)
+            yield [np.array([self.bos_id, *item.ids, self.eos_id], dtype=np.int32) for item in encodings]
 
     def encode_prompt(self, text: str) -> list[int]:
         """``<bos>`` and the prompt's tokens; raises InputError for a piece never seen in training."""
@@ -115,8 +114,8 @@ class Tokenizer:
         sizes[self.special_ids] = 0
         return sizes
 
-    def save(self, path: str | Path) -> None:
-        """Write one JSON file that `load_tokenizer` reads."""
+    def to_json(self) -> str:
+        """Everything about the tokenizer; two that encode differently differ here."""
         content = {
             "kind": self.kind,
             "pad_id": self.pad_id,
@@ -125,7 +124,24 @@ class Tokenizer:
             "eos_id": self.eos_id,
             "backend": json.loads(self.backend.to_str()),
         }
-        Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        return json.dumps(content, ensure_ascii=False)
+
+    def save(self, path: str | Path) -> None:
+        """Write one JSON file that `load_tokenizer` reads."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+
+def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in order, in lists that end with the text that reaches CHARACTERS_AT_ONCE."""
+    group, characters = [], 0
+    for text in texts:
+        group.append(text)
+        characters += len(text)
+        if characters >= CHARACTERS_AT_ONCE:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 def _byte_length(token: str) -> int:
@@ -137,34 +153,44 @@ def _byte_length(token: str) -> int:
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """Read what `Tokenizer.save` wrote; raises InputError if the file is not such a file."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        backend = tokenizers.Tokenizer.from_str(json.dumps(content.pop("backend")))
-        return Tokenizer(backend=backend, **content)
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"there is no tokenizer at {path}") from None
-    except OSError:
-        raise
-    except Exception as error:  # the library raises plain Exception
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a tokenizer saved by lmcore: {error}") from None
+    return tokenizer_from_json(text, source=str(path))
+
+
+def tokenizer_from_json(text: str, source: str) -> Tokenizer:
+    """The opposite of `Tokenizer.to_json`; raises InputError naming ``source`` if it is not that."""
+    try:
+        content = json.loads(text)
+        backend = tokenizers.Tokenizer.from_str(json.dumps(content.pop("backend")))
+        return Tokenizer(backend=backend, **content)
+    except Exception as error:  # the library raises plain Exception
+        raise InputError(f"{source} is not a tokenizer saved by lmcore: {error}") from None
 
 
 def train_char(texts: Iterable[str]) -> Tokenizer:
     """Every character of the texts is a token; any other is ``<unk>``."""
-    characters = sorted(set().union(*texts))
-    return _word_level("char", [*SPECIALS, *characters], CHARACTER)
+    characters = set()
+    for text in texts:
+        characters.update(text)
+    return _word_level("char", [*SPECIALS, *sorted(characters)], CHARACTER)
 
 
 def train_word(texts: Sequence[str], vocab_size: int = 20_000) -> Tokenizer:
     """The most frequent words are tokens; any other is ``<unk>``.
 
     A word owns the blank before it, so that joining tokens gives the text back exactly; " law" and
-    "law" are two tokens.
+    "law" are two tokens. Of a corpus over 32 Mi characters, only every k-th document is looked at,
+    so that about as many are left.
     """
     _check_vocab_size(vocab_size, len(SPECIALS) + 1)
     learner = tokenizers.Tokenizer(models.WordLevel(unk_token=UNK))
     learner.pre_tokenizer = _pattern(WORD)
     trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIALS, show_progress=False)
-    learner.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(_sample(texts), trainer)
     vocab = learner.get_vocab()
     return _word_level("word", sorted(vocab, key=vocab.__getitem__), WORD)
 
@@ -172,7 +198,8 @@ def train_word(texts: Sequence[str], vocab_size: int = 20_000) -> Tokenizer:
 def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
     """Byte-level byte-pair encoding (Sennrich 2016; bytes as in GPT-2): nothing is unknown.
 
-    The row of ``<unk>`` is there, so that ids mean the same in every tokenizer, and is never used.
+    The row of ``<unk>`` is there, so that ids mean the same in every tokenizer, and is never used. Of a
+    corpus over 32 Mi characters, every k-th document is looked at, as in `train_word`.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     _check_vocab_size(vocab_size, len(SPECIALS) + len(alphabet))
@@ -184,7 +211,7 @@ def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
         initial_alphabet=alphabet,
         show_progress=False,
     )
-    learner.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(_sample(texts), trainer)
     model = json.loads(learner.to_str())["model"]
     merges = [tuple(pair) for pair in model["merges"]]
     # Rebuilt without added tokens: "<eos>" typed in a text must stay text, not become the token.
@@ -194,59 +221,10 @@ def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
     return _with_own_specials(backend, "bpe")
 
 
-def pretrained(name: str) -> Tokenizer:
-    """The tokenizer of a published model by name or folder, for example "microsoft/Phi-3.5-mini-instruct".
-
-    Padding must not be ``<eos>``, or the loss would never see an end: where a tokenizer has no
-    padding of its own, its ``<unk>`` row serves (byte-level and byte-fallback tokenizers never emit
-    it), else a ``<pad>`` is added. Raises InputError if it cannot be reached or has no fast form.
-    """
-    from transformers import AutoTokenizer  # here: it takes seconds and only this needs it
-
-    try:
-        published = AutoTokenizer.from_pretrained(name, local_files_only=_is_offline())
-    except Exception as error:  # also KeyError, ImportError: a damaged folder, a library not installed
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"tokenizer {name!r} is neither char, word, bpe, a local folder, nor to be had from the "
-            f"Hugging Face hub now ({reason})"
-        ) from None
-    backend = getattr(published, "backend_tokenizer", None)
-    if backend is None or published.eos_token_id is None:
-        raise InputError(f"tokenizer {name!r} has no fast form or no end-of-sequence token")
-    backend.no_truncation()  # some are published with a limit, which would cut documents silently
-    backend.no_padding()
-    eos_id, unk_id, pad_id = published.eos_token_id, published.unk_token_id, published.pad_token_id
-    if pad_id in (None, eos_id):
-        pad_id = unk_id if unk_id not in (None, eos_id) else None
-    if pad_id is None:
-        backend.add_special_tokens([PAD])
-        pad_id = backend.token_to_id(PAD)
-    bos_id = eos_id if published.bos_token_id is None else published.bos_token_id
-    unk_id = None if unk_id in (eos_id, pad_id) else unk_id
-    return Tokenizer(backend, name, pad_id, unk_id, bos_id, eos_id)
-
-
-def _is_offline() -> bool:
-    """Whether the hub's name cannot be looked up; without this the hub's client retries for a minute."""
-    if getproxies().get("https"):
-        return False  # the proxy looks names up
-    try:
-        socket.getaddrinfo(urlsplit(ENDPOINT).hostname, 443)
-    except socket.gaierror:
-        return True
-    return False
-
-
-def make_tokenizer(kind: str, texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
-    """Train "char", "word" or "bpe" on the texts; any other ``kind`` is a pretrained name."""
-    if kind == "char":
-        return train_char(texts)
-    if kind == "word":
-        return train_word(texts, vocab_size)
-    if kind == "bpe":
-        return train_bpe(texts, vocab_size)
-    return pretrained(kind)
+def _sample(texts: Sequence[str]) -> Iterator[str]:
+    """Every k-th text, so that about TRAINING_CHARACTERS are left; all of a smaller corpus."""
+    step = max(1, -(-count_characters(texts) // TRAINING_CHARACTERS))
+    return (texts[i] for i in range(0, len(texts), step))
 
 
 def _check_vocab_size(vocab_size: int, least: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, split_documents
+from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, count_characters, split_documents
 from lmcore.errors import InputError
 
 
@@ -151,3 +151,75 @@ def test_bad_paths_and_bytes_are_refused(tmp_path):
 def test_an_empty_path_is_refused():
     with pytest.raises(InputError, match="the corpus path is empty"):
         corpus_from_path("")
+
+
+def write_lines(path: Path, number: int, ending: str = "\n") -> str:
+    text = "".join(f"line {i:04} €{ending}" for i in range(number))
+    path.write_bytes(text.encode())
+    return text
+
+
+@pytest.fixture
+def short_pieces(monkeypatch) -> int:
+    """Files over 2,000 bytes are long, and are read in pieces of about 100."""
+    monkeypatch.setattr("lmcore.corpus.PIECE_BYTES", 100)
+    monkeypatch.setattr("lmcore.corpus.LONG_FILE_BYTES", 2_000)
+    return 100
+
+
+def test_files_are_read_when_they_are_asked_for(tmp_path, documents):
+    for i, text in enumerate(documents):
+        (tmp_path / f"{i:02}.txt").write_text(text, encoding="utf-8")
+    corpus, in_memory = corpus_from_path(tmp_path), split_documents("all", documents)
+    for part in ("train", "validation", "test"):
+        assert tuple(getattr(corpus, part)) == getattr(in_memory, part)
+    assert corpus.sha256 == in_memory.sha256
+    assert corpus.train[-1] == documents[28]
+    assert list(corpus.train[1:3]) == documents[1:3]
+    assert repr(corpus).split(": ")[1] == repr(in_memory).split(": ")[1]
+    (tmp_path / "03.txt").write_text(documents[3].upper(), encoding="utf-8")
+    with pytest.raises(InputError, match=r"03\.txt has changed since the corpus was opened"):
+        list(corpus.train)
+    assert corpus_from_path(tmp_path).sha256 != corpus.sha256
+
+
+def test_few_files_are_cut_as_few_texts_are(tmp_path, documents):
+    texts = [f"€{text}" for text in documents[:7]]  # characters and bytes differ
+    for i, text in enumerate(texts):
+        (tmp_path / f"{i:02}.txt").write_text(text, encoding="utf-8")
+    corpus, in_memory = corpus_from_path(tmp_path), split_documents("few", texts)
+    assert corpus.sha256 == in_memory.sha256
+    assert [list(corpus.train), list(corpus.validation), list(corpus.test)] == [
+        list(in_memory.train),
+        list(in_memory.validation),
+        list(in_memory.test),
+    ]
+
+
+def test_a_long_file_is_read_as_many_documents(tmp_path, short_pieces):
+    text = write_lines(tmp_path / "long.txt", 300)
+    corpus = corpus_from_path(tmp_path / "long.txt")
+    pieces = [*corpus.train, *corpus.validation, *corpus.test]
+    assert len(pieces) == len(text.encode()) // short_pieces
+    assert all(piece.endswith("\n") and len(piece.encode()) < 2 * short_pieces for piece in pieces)
+    assert "".join(sorted(pieces)) == text
+    assert len(corpus.test) == len(pieces) // 20
+    write_lines(tmp_path / "long.txt", 120)  # under 2,000 bytes
+    assert len(corpus_from_path(tmp_path / "long.txt").train) == 1
+
+
+def test_a_long_line_is_cut_between_characters(tmp_path, short_pieces):
+    text = write_lines(tmp_path / "line.txt", 301, ending="")
+    corpus = corpus_from_path(tmp_path / "line.txt")
+    pieces = [*corpus.train, *corpus.validation, *corpus.test]
+    assert sorted("".join(pieces)) == sorted(text)
+    assert count_characters(corpus.train + corpus.validation + corpus.test) == len(text)
+
+
+def test_a_bad_byte_in_a_long_file_is_named_by_its_place(tmp_path, short_pieces):
+    path = tmp_path / "long.txt"
+    content = bytearray(write_lines(path, 300).encode())
+    content[3000] = 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"long\.txt: byte 0xff at offset 3000 is not UTF-8"):
+        corpus_from_path(path)

@@ -1,18 +1,33 @@
 """Batches: shifted by exactly one, nothing skipped, nothing read twice, an order that can be repeated."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, shift, split_sentences
+from lmcore.data import (
+    Batch,
+    DocumentBatches,
+    SentenceBatches,
+    StreamBatches,
+    corpus_tokens,
+    shift,
+    split_sentences,
+)
 from lmcore.errors import InputError
 
 PAD = 0
 LENGTHS = [3, 9, 2, 14, 6, 6, 11, 5, 8, 2]
+SOME_BATCHES = given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=9),
+    batch_size=st.integers(1, 4),
+    seq_len=st.integers(1, 13),
+    number=st.integers(0, 3),
+)
 
 
 def numbered(lengths=LENGTHS) -> list[np.ndarray]:
@@ -62,6 +77,136 @@ def test_stream_order_depends_on_seed_and_epoch_only():
     assert same(stream.epoch(3), twin.epoch(3))
     assert not same(stream.epoch(0), stream.epoch(1))
     assert not same(stream.epoch(0), StreamBatches(numbered(), 2, 5, seed=2).epoch(0))
+
+
+@SOME_BATCHES
+def test_stream_batches_are_those_of_the_concatenated_documents(lengths, batch_size, seq_len, number):
+    documents = numbered(lengths)
+    steps = (sum(lengths) - 1) // batch_size // seq_len * seq_len
+    assume(steps)
+    order = np.random.default_rng([7, number]).permutation(len(documents))
+    line = np.concatenate([documents[i] for i in order])
+    rows = np.stack([line[b * steps : (b + 1) * steps + 1] for b in range(batch_size)])
+    expected = [shift(rows[:, k : k + seq_len + 1], k > 0) for k in range(0, steps, seq_len)]
+    stream = StreamBatches(documents, batch_size, seq_len, seed=7)
+    assert same(stream.epoch(number), expected)
+    assert all(batch.lengths.tolist() == [seq_len] * batch_size for batch in stream.epoch(number))
+
+
+def padded(rows: list[np.ndarray], width: int) -> np.ndarray:
+    """Rows cut or filled up to a width, one by one."""
+    return np.array([[*row[:width], *[PAD] * (width - len(row))] for row in rows], dtype=np.int32)
+
+
+@SOME_BATCHES
+def test_sentence_batches_are_padded_rows_in_random_order(lengths, batch_size, seq_len, number):
+    sentences = numbered(lengths)
+    order = np.random.default_rng([7, number]).permutation(len(sentences))
+    found = list(SentenceBatches(sentences, batch_size, seq_len + 1, PAD, seed=7).epoch(number))
+    for batch, start in zip(found, range(0, len(order), batch_size), strict=True):
+        rows = [sentences[i][: seq_len + 1] for i in order[start : start + batch_size]]
+        expected = shift(padded(rows, max(map(len, rows))), carries_state=False)
+        assert same([batch], [expected])
+        assert batch.lengths.tolist() == [len(row) - 1 for row in rows]
+
+
+@SOME_BATCHES
+def test_document_batches_are_sorted_rows_in_windows(lengths, batch_size, seq_len, number):
+    documents = sorted(numbered(lengths), key=len)
+    assume(len(documents[-1]) > 1)
+    expected = []
+    for start in range(0, len(documents), batch_size):
+        group = documents[start : start + batch_size]
+        rows = padded(group, len(group[-1]))
+        for left in range(0, rows.shape[1] - 1, seq_len):
+            expected.append(shift(rows[:, left : left + seq_len + 1], left > 0))
+    found = list(DocumentBatches(numbered(lengths), PAD, batch_size, seq_len))
+    assert same(found, expected)
+    for batch in found:
+        assert batch.lengths.tolist() == (batch.targets != PAD).sum(dim=1).tolist()
+
+
+def test_many_sentences_are_shuffled_in_blocks(monkeypatch):
+    monkeypatch.setattr("lmcore.data.SENTENCES_SHUFFLED", 8)
+    sentences = numbered([2] * 29)
+    batches = SentenceBatches(sentences, batch_size=3, seq_len=4, pad_id=PAD, seed=1)
+    orders = []
+    for number in (2, 2, 3):
+        epoch = list(batches.epoch(number))
+        assert [len(batch.inputs) for batch in epoch] == [3] * 9 + [2]
+        orders.append([int(first) // 2 for batch in epoch for first in batch.inputs[:, 0]])
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == list(range(29))
+    blocks = [i // 8 for i in orders[0]]
+    runs = [block for block, before in zip(blocks, [None, *blocks], strict=False) if block != before]
+    assert sorted(runs) == [0, 1, 2, 3]  # each block is read in one go
+    assert runs != sorted(runs)
+    assert any(a > b for a, b in pairwise(i for i in orders[0] if i < 8))  # and out of order within
+
+
+@pytest.mark.parametrize("characters", [300, 3_000, 10**9])
+@pytest.mark.parametrize("unit", ["documents", "sentences"])
+def test_batches_of_a_token_file_are_those_of_the_arrays(char, corpus, tmp_path, unit, characters):
+    tokens = corpus_tokens(corpus, "train", unit, char, tmp_path, characters)
+    step = -(-sum(map(len, corpus.train)) // characters)
+    texts = corpus.train[::step]
+    if unit == "sentences":
+        texts = [sentence for text in texts for sentence in split_sentences(text)]
+    arrays = char.encode_documents(texts)
+    for make in (
+        lambda ids: StreamBatches(ids, 2, 5, seed=3).epoch(1),
+        lambda ids: SentenceBatches(ids, 3, 20, char.pad_id, seed=3).epoch(1),
+        lambda ids: DocumentBatches(ids, char.pad_id, 3, 50),
+    ):
+        assert same(make(tokens), make(arrays))
+
+
+def test_parts_and_units_of_a_corpus_have_files_of_their_own(char, corpus, tmp_path):
+    sizes = {
+        (part, unit): len(corpus_tokens(corpus, part, unit, char, tmp_path))
+        for part in ("train", "validation", "test", "all")
+        for unit in ("documents", "sentences")
+    }
+    assert len(list(tmp_path.iterdir())) == len(sizes)
+    assert [sizes[part, "documents"] for part in ("train", "validation", "test", "all")] == [27, 1, 2, 30]
+    with pytest.raises(InputError, match="0 characters are asked for; it must be at least 1"):
+        corpus_tokens(corpus, "train", "documents", char, tmp_path, characters=0)
+
+
+@given(rows=st.integers(0, 12), parts=st.integers(1, 15), counted=st.booleans())
+def test_a_batch_splits_by_rows_as_evenly_as_possible(rows, parts, counted):
+    inputs = torch.arange(rows * 3).view(rows, 3)
+    lengths = np.arange(rows) if counted else None
+    pieces = Batch(inputs, inputs + 1, True, lengths).split(parts)
+    assert len(pieces) == parts
+    assert torch.equal(torch.cat([piece.inputs for piece in pieces]), inputs)
+    assert torch.equal(torch.cat([piece.targets for piece in pieces]), inputs + 1)
+    assert all(piece.carries_state for piece in pieces)
+    sizes = [len(piece.inputs) for piece in pieces]
+    assert max(sizes) - min(sizes) <= 1
+    assert sizes == sorted(sizes, reverse=True)
+    if counted:
+        assert [piece.lengths.tolist() for piece in pieces] == [
+            p.inputs[:, 0].div(3).tolist() for p in pieces
+        ]
+    else:
+        assert all(piece.lengths is None for piece in pieces)
+
+
+def test_a_batch_in_no_parts_is_refused():
+    with pytest.raises(InputError, match="cannot be split into 0 parts; at least 1"):
+        shift(np.zeros((2, 3)), carries_state=False).split(0)
+
+
+def test_batches_stay_on_the_host_without_cuda():
+    for source in (
+        StreamBatches(numbered(), 2, 5),
+        SentenceBatches(numbered(), 2, 5, PAD),
+        DocumentBatches(numbered(), PAD),
+    ):
+        assert source.to(torch.device("cpu")) is source
+        batch = next(iter(source if isinstance(source, DocumentBatches) else source.epoch(0)))
+        assert batch.inputs.device.type == batch.targets.device.type == "cpu"
 
 
 def test_stream_shorter_than_one_window_is_refused():

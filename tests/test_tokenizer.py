@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmcore.errors import InputError
-from lmcore.tokenizer import (
-    SPECIALS,
-    load_tokenizer,
-    make_tokenizer,
-    train_bpe,
-    train_char,
-    train_word,
-)
+from lmcore.hub import make_tokenizer
+from lmcore.tokenizer import SPECIALS, load_tokenizer, train_bpe, train_char, train_word
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # surrogates have no UTF-8
 SPECIAL_TEXT = "It says <eos> here, <pad> there, <unk><bos>!"
@@ -149,3 +143,28 @@ def test_a_vocabulary_too_small_is_refused(train, least, documents):
     with pytest.raises(InputError, match=f"vocab_size is {least - 1}, .* at least {least}"):
         train(documents, vocab_size=least - 1)
     assert train(documents, vocab_size=least).vocab_size == least
+
+
+def test_groups_are_bounded_by_characters_and_lose_nothing(char, documents, monkeypatch):
+    monkeypatch.setattr("lmcore.tokenizer.CHARACTERS_AT_ONCE", 300)
+    groups = list(char.encode_groups(iter(documents)))
+    assert len(groups) > 5
+    lengths = [[len(ids) - 2 for ids in group] for group in groups]  # without <bos> and <eos>
+    assert all(sum(group[:-1]) < 300 for group in lengths)
+    assert all(sum(group) >= 300 for group in lengths[:-1])
+    assert [char.decode(ids) for group in groups for ids in group] == documents
+    assert list(char.encode_groups([])) == []
+
+
+@pytest.mark.parametrize("train", [train_bpe, train_word])
+def test_of_a_large_corpus_every_kth_document_is_learnt_from(train, documents, monkeypatch):
+    everything, expected = (train(texts, vocab_size=300) for texts in (documents, documents[::3]))
+    monkeypatch.setattr("lmcore.tokenizer.TRAINING_CHARACTERS", sum(map(len, documents)) // 3 + 1)
+    third = train(documents, vocab_size=300)
+    assert third.backend.to_str() == expected.backend.to_str()
+    assert third.backend.to_str() != everything.backend.to_str()
+
+
+def test_char_learns_from_all_documents_whatever_their_number(documents, monkeypatch):
+    monkeypatch.setattr("lmcore.tokenizer.TRAINING_CHARACTERS", 1)
+    assert train_char(iter([*documents, "\N{SNOWMAN}"])).encode("\N{SNOWMAN}") != [1]

@@ -5,7 +5,8 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from lmcore.errors import InputError
-from lmcore.tokenizer import load_tokenizer, make_tokenizer, pretrained
+from lmcore.hub import make_tokenizer, pretrained
+from lmcore.tokenizer import load_tokenizer
 
 
 def publish(folder, own_specials: list[str], **roles) -> None:
@@ -84,7 +85,7 @@ def test_the_hub_is_asked_only_where_its_name_can_be_looked_up(tmp_path, monkeyp
         return load(name, **options)
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", look)
-    monkeypatch.setattr("lmcore.tokenizer.getproxies", dict)
+    monkeypatch.setattr("lmcore.hub.getproxies", dict)
     pretrained(str(tmp_path))  # no test can look up names
     monkeypatch.setattr("socket.getaddrinfo", lambda *_: [])
     pretrained(str(tmp_path))
