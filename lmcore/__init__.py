@@ -11,10 +11,12 @@ from lmcore.data import (
     DocumentBatches,
     SentenceBatches,
     StreamBatches,
+    corpus_tokens,
     shift,
     split_sentences,
 )
-from lmcore.errors import InputError
+from lmcore.distributed import World, join_world
+from lmcore.errors import InputError, TrainingError
 from lmcore.generate import (
     Sampling,
     generate,
@@ -23,9 +25,11 @@ from lmcore.generate import (
     keep_top_p,
     next_token_probs,
 )
+from lmcore.hub import make_tokenizer, pretrained
 from lmcore.loss import cross_entropy_nats, next_token_nats
 from lmcore.metrics import Evaluation, evaluate
 from lmcore.ngram import UnigramLM
+from lmcore.output import AdaptiveOutput, SampledOutput, SoftmaxOutput
 from lmcore.plots import (
     COLOURS,
     plot_loss,
@@ -35,15 +39,9 @@ from lmcore.plots import (
 )
 from lmcore.record import Run, committed, load_record
 from lmcore.rnn import RecurrentLM, RNNConfig
-from lmcore.tokenizer import (
-    Tokenizer,
-    load_tokenizer,
-    make_tokenizer,
-    pretrained,
-    train_bpe,
-    train_char,
-    train_word,
-)
-from lmcore.trainer import TrainConfig, Trainer, choose_device, learning_rate_at
+from lmcore.tokenizer import Tokenizer, load_tokenizer, train_bpe, train_char, train_word
+from lmcore.tokens import Tokens, token_file
+from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
+from lmcore.trainer import Trainer
 
 __version__ = "0.1.0"

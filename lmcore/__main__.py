@@ -5,33 +5,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from lmcore.arguments import make_parser
 from lmcore.checkpoint import load_checkpoint, save_checkpoint
 from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path
-from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, split_sentences
-from lmcore.errors import InputError
+from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, corpus_tokens
+from lmcore.distributed import World, join_world
+from lmcore.errors import InputError, TrainingError
 from lmcore.generate import Sampling, generate
+from lmcore.hub import make_tokenizer
 from lmcore.metrics import evaluate
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
-from lmcore.tokenizer import Tokenizer, make_tokenizer
-from lmcore.trainer import TrainConfig, Trainer, choose_device
-
-EXAMPLES = """examples:
-  python -m lmcore train --out runs/first --max-seconds 60
-  python -m lmcore train --corpus my_book.txt --tokenizer char --out runs/mine --max-steps 500
-  python -m lmcore evaluate --checkpoint runs/first
-  python -m lmcore generate --checkpoint runs/first --prompt "The President" --temperature 0.8
-"""
+from lmcore.tokenizer import Tokenizer, tokenizer_from_json
+from lmcore.tokens import Tokens, cache_folder
+from lmcore.train_config import TrainConfig, choose_device
+from lmcore.trainer import Trainer
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, or 2 after a one-line message on bad input."""
-    options = make_parser().parse_args(arguments)
+    """Run one command; returns the exit status.
+
+    After a one-line message 2 stands for bad input and 1 for a training run that failed.
+    """
+    options = make_parser(run_train, run_evaluate, run_generate).parse_args(arguments)
     try:
         options.run(options)
+    except TrainingError as error:
+        print(f"lmcore: {error}", file=sys.stderr)
+        return 1
     except InputError as error:
         print(f"lmcore: {error}", file=sys.stderr)
         return 2
@@ -41,167 +44,85 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default only where there is something to show."""
-
-    def _get_help_string(self, action):
-        return super()._get_help_string(action) if action.default else action.help
-
-
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lmcore",
-        description="Train a recurrent language model on text, score it, and let it write.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_evaluate(commands)
-    _add_generate(commands)
-    return parser
-
-
-def _add_command(commands, name: str, run, summary: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=summary, description=summary, formatter_class=_Help)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _add_corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--corpus",
-        metavar="PATH",
-        help="a UTF-8 text file, or a folder of .txt files; without it the built-in State of the "
-        "Union messages",
-    )
-
-
-def _add_batches(parser) -> None:
-    parser.add_argument(
-        "--batches",
-        choices=("streams", "sentences"),
-        default="streams",
-        help="streams: long text, the state carried along; sentences: padded rows, each from an empty state",
-    )
-
-
-def _add_train(commands) -> None:
-    parser = _add_command(commands, "train", run_train, "Train a model and save it in a folder.")
-    add = parser.add_argument
-    _add_corpus(parser)
-    add("--out", metavar="DIR", required=True, help="folder for the model and record.json")
-    group = parser.add_argument_group("how long (default: one pass over the training text)")
-    group.add_argument("--max-steps", type=int, metavar="N", help="stop after N gradient steps")
-    group.add_argument("--max-seconds", type=float, metavar="S", help="or after S seconds of training")
-    group = parser.add_argument_group("text")
-    add = group.add_argument
-    add("--tokenizer", default="bpe", help="bpe, char, word, or the name of a pretrained tokenizer")
-    add("--vocab-size", type=int, default=8192, metavar="V", help="tokens, for bpe and word")
-    _add_batches(group)
-    add("--batch-size", type=int, default=32, metavar="B", help="rows per step")
-    add("--seq-len", type=int, default=32, metavar="T", help="tokens per row and step")
-    group = parser.add_argument_group("model")
-    add = group.add_argument
-    add("--emb-dim", type=int, default=128, metavar="D", help="width of embedding and layers")
-    add("--num-layers", type=int, default=2, metavar="N", help="recurrent layers")
-    add("--tie-weights", action="store_true", help="one matrix for embedding and output")
-    add("--dropout", type=float, default=0.0, metavar="P", help="probability of dropping a number")
-    group = parser.add_argument_group("training")
-    add = group.add_argument
-    add("--learning-rate", type=float, default=3e-3, metavar="R", help="at its peak")
-    add("--eval-every", type=int, metavar="N", help="validate every N steps")
-    add("--prompt", action="append", default=[], help="write a sample for this prompt; repeatable")
-    add(
-        "--sample-steps",
-        type=int,
-        nargs="+",
-        default=[],
-        metavar="N",
-        help="write samples after these steps too, not only at the end",
-    )
-    add("--seed", type=int, default=0, help="same seed, same machine, same --max-steps: same model")
-    add("--device", default="auto", help="auto, cpu, cuda or mps")
-
-
-def _add_evaluate(commands) -> None:
-    parser = _add_command(commands, "evaluate", run_evaluate, "Score a trained model on held-out text.")
-    parser.add_argument("--checkpoint", metavar="DIR", required=True, help="folder written by train")
-    _add_corpus(parser)
-    _add_batches(parser)
-    parser.add_argument(
-        "--part",
-        choices=("validation", "test", "train", "all"),
-        default="validation",
-        help="which part of the corpus; use test once, for the number that you report",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-
-
-def _add_generate(commands) -> None:
-    parser = _add_command(commands, "generate", run_generate, "Let a trained model go on from a prompt.")
-    add = parser.add_argument
-    add("--checkpoint", metavar="DIR", required=True, help="folder written by train")
-    add("--prompt", default="", metavar="TEXT", help="where to start; empty: a new document")
-    add("--max-new-tokens", type=int, default=50, metavar="N", help="stop after N tokens")
-    add(
-        "--temperature",
-        type=float,
-        default=0.8,
-        metavar="X",
-        help="0 means greedy (always the likeliest token), 1 the model as it is, above 1 more random",
-    )
-    add("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens only")
-    add("--top-p", type=float, metavar="P", help="choose among the likeliest that reach P, in (0, 1]")
-    add("--seed", type=int, default=0, help="same seed, same text")
-    add("--device", default="auto", help="auto, cpu, cuda or mps")
-
-
 def run_train(options: argparse.Namespace) -> None:
     choose_device(options.device)  # a missing device should not show only after minutes of work
     if Path(options.out).is_file():
         raise InputError(f"--out {options.out} is a file; it must be a folder")
+    with join_world() as world:
+        train_in(world, options)
+
+
+def train_in(world: World, options: argparse.Namespace) -> None:
+    """Train as one of the processes of this run; rank 0 prints and writes."""
+    say = print if world.is_first else lambda line: None
     corpus = read_corpus(options.corpus)
-    print(corpus)
-    tokenizer = make_tokenizer(options.tokenizer, corpus.train, options.vocab_size)
+    say(corpus)
+    tokenizer = shared_tokenizer(world, options, corpus)
     for prompt in options.prompt:
-        tokenizer.encode_prompt(prompt)  # nor a bad prompt
-    train = encode(tokenizer, corpus.train, options.batches)
-    held_out = encode(tokenizer, corpus.validation, options.batches)
-    sizes = {"batch_size": options.batch_size, "seq_len": options.seq_len, "seed": options.seed}
-    if options.batches == "sentences":
-        batches = SentenceBatches(train, pad_id=tokenizer.pad_id, **sizes)
-    else:
-        batches = StreamBatches(train, **sizes)
+        tokenizer.encode_prompt(prompt)  # nor should a bad prompt
+    if not world.is_first:
+        world.wait()  # rank 0 writes the token files, the others find them
+    train = encode(options, tokenizer, corpus, "train", log=say)
+    held_out = encode(options, tokenizer, corpus, "validation", log=say, characters=options.eval_size)
+    if world.is_first:
+        world.wait()
+    batches = make_batches(options, tokenizer, train)
     model = make_model(options, tokenizer, train)
     about = {"corpus": corpus.name, "corpus_sha256": corpus.sha256, "options": plain(options)}
     validation = DocumentBatches(held_out, tokenizer.pad_id)
     config = make_train_config(options, steps_per_epoch=len(batches))
-    Path(options.out).mkdir(parents=True, exist_ok=True)  # before the training: failing now costs nothing
-    run = Trainer(model, batches, tokenizer, config, validation, about).fit()
-    save_checkpoint(options.out, model.cpu(), tokenizer)
-    run.save(Path(options.out) / "record.json")
-    print(f"saved model, tokenizer and run record in {options.out}")
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)  # before the training: failing now costs nothing
+    trainer = Trainer(
+        model, batches, tokenizer, config, validation, about, log=say, world=world,
+        save=lambda: save_checkpoint(out, model, tokenizer),
+    )  # fmt: skip
+    try:
+        trainer.fit()
+    finally:  # a run that failed leaves its history, too
+        if world.is_first and trainer.run.steps:
+            trainer.run.save(out / "record.json")
+    say(f"saved model, tokenizer and run record in {options.out}")
+
+
+def shared_tokenizer(world: World, options: argparse.Namespace, corpus: Corpus) -> Tokenizer:
+    """Rank 0 makes the tokenizer, the others get its text: training it twice might not give it twice."""
+    text = ""
+    if world.is_first:
+        tokenizer = make_tokenizer(options.tokenizer, corpus.train, options.vocab_size)
+        if world.size == 1:
+            return tokenizer
+        text = tokenizer.to_json()
+    return tokenizer_from_json(world.text_from_first(text), source="rank 0's tokenizer")
+
+
+def make_batches(
+    options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens
+) -> SentenceBatches | StreamBatches:
+    sizes = {"batch_size": options.batch_size, "seq_len": options.seq_len, "seed": options.seed}
+    if options.batches == "sentences":
+        return SentenceBatches(train, pad_id=tokenizer.pad_id, **sizes)
+    return StreamBatches(train, **sizes)
 
 
 def read_corpus(path: str | None) -> Corpus:
     return builtin_corpus() if path is None else corpus_from_path(path)
 
 
-def encode(tokenizer: Tokenizer, documents: tuple[str, ...], batches: str) -> list[np.ndarray]:
-    """Ids of whole documents, or of their sentences."""
-    if batches == "sentences":
-        return tokenizer.encode_documents([s for text in documents for s in split_sentences(text)])
-    return tokenizer.encode_documents(documents)
+def encode(options: argparse.Namespace, tokenizer: Tokenizer, corpus: Corpus, part: str, **more) -> Tokens:
+    """Ids of one part of the corpus, as whole documents or as sentences, from the folder of token files."""
+    unit = "sentences" if options.batches == "sentences" else "documents"
+    return corpus_tokens(corpus, part, unit, tokenizer, options.cache or cache_folder(), **more)
 
 
-def make_model(options: argparse.Namespace, tokenizer: Tokenizer, train: list[np.ndarray]) -> RecurrentLM:
+def make_model(options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens) -> RecurrentLM:
     """A fresh model that knows the token frequencies of the training text."""
     torch.manual_seed(options.seed)
     config = RNNConfig(
         vocab_size=tokenizer.vocab_size,
         emb_dim=options.emb_dim,
         num_layers=options.num_layers,
+        output=options.output,
         tie_weights=options.tie_weights,
         dropout=options.dropout,
         pad_id=tokenizer.pad_id,
@@ -219,6 +140,8 @@ def make_train_config(options: argparse.Namespace, steps_per_epoch: int) -> Trai
         max_steps=max_steps,
         max_seconds=options.max_seconds,
         learning_rate=options.learning_rate,
+        accumulate=options.accumulate,
+        cuda_graph=options.cuda_graph,
         eval_every=options.eval_every,
         sample_steps=tuple(options.sample_steps),
         prompts=tuple(options.prompt),
@@ -236,9 +159,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     model, tokenizer = load_checkpoint(options.checkpoint)
     corpus = read_corpus(options.corpus)
-    parts = corpus.train + corpus.validation + corpus.test
-    texts = parts if options.part == "all" else getattr(corpus, options.part)
-    batches = DocumentBatches(encode(tokenizer, texts, options.batches), tokenizer.pad_id)
+    batches = DocumentBatches(encode(options, tokenizer, corpus, options.part), tokenizer.pad_id)
     result = evaluate(model.to(device), batches, tokenizer.pad_id, tokenizer.token_bytes(), tokenizer.unk_id)
     print(f"{corpus.name}, {options.part}: {result}")
 

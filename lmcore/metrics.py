@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lmcore.data import Batch
+from lmcore.distributed import World
 from lmcore.loss import next_token_nats
 
 
@@ -54,25 +55,34 @@ def evaluate(
     pad_id: int,
     token_bytes: np.ndarray | None = None,
     unk_id: int | None = None,
+    world: World | None = None,
 ) -> Evaluation:
     """Score every target that is not padding; the state is carried where the batches say so.
 
-    ``token_bytes`` (V,) from `Tokenizer.token_bytes`; without it there are no bits per byte.
+    ``token_bytes`` (V,) from `Tokenizer.token_bytes`; without it there are no bits per byte. Of several
+    processes in a ``world`` each scores its share of the rows, and all get the sum.
     """
+    world = world or World()
     was_training = model.training
     model.eval()
     device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
-    total_nats, num_tokens, num_bytes, num_unknown = 0.0, 0, 0, 0
+    nats, num_tokens, num_bytes, num_unknown = [], 0, 0, 0
     state = None
     for batch in batches:
+        batch = batch.split(world.size)[world.rank]
         inputs, targets = batch.inputs.to(device), batch.targets.to(device)
         state = state if batch.carries_state else None
-        nats, count, state = next_token_nats(model, inputs, targets, pad_id, state)
-        total_nats += nats.item()
+        expected = None if batch.lengths is None else int(batch.lengths.sum())
+        batch_nats, count, state = next_token_nats(model, inputs, targets, pad_id, state, expected)
+        nats.append(batch_nats)  # read at the end: reading one waits for a GPU
         num_tokens += count
         if token_bytes is not None:
-            num_bytes += int(token_bytes[batch.targets.numpy()].sum())
-            num_unknown += int((batch.targets == unk_id).sum()) if unk_id is not None else 0
+            ids = batch.targets.cpu()
+            num_bytes += int(token_bytes[ids.numpy()].sum())
+            num_unknown += int((ids == unk_id).sum()) if unk_id is not None else 0
     model.train(was_training)
+    total_nats = sum(value.item() for value in nats)
+    total_nats, *counts = world.sum([total_nats, num_tokens, num_bytes, num_unknown])
+    num_tokens, num_bytes, num_unknown = map(int, counts)
     known = token_bytes is not None and num_unknown == 0
     return Evaluation(total_nats, num_tokens, num_bytes if known else None)

@@ -12,6 +12,7 @@ jaxtyping.install_import_hook("lmcore", "beartype.beartype")  # before lmcore is
 
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 
@@ -23,10 +24,31 @@ torch.set_num_threads(1)  # tensors are tiny here, and one thread adds up in one
 DOCUMENTS = (Path(__file__).parent / "documents.txt").read_text(encoding="utf-8").split("\n\n")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_our_own(tmp_path_factory):
+    """Token files go into a temporary folder; matplotlib keeps its own cache, which takes long to make."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
     """No test depends on which ran before it."""
     torch.manual_seed(0)
+
+
+_cuda_is_available = torch.cuda.is_available
+
+
+@pytest.fixture
+def cuda(_no_gpu_and_no_network, monkeypatch) -> torch.device:
+    """The GPU, for the few tests that need one."""
+    if not _cuda_is_available():
+        pytest.skip("this machine has no CUDA device")
+    monkeypatch.setattr(torch.cuda, "is_available", _cuda_is_available)
+    return torch.device("cuda")
 
 
 @pytest.fixture(autouse=True)

@@ -152,3 +152,34 @@ def test_as_a_program(run, checkpoint, tmp_path):
     config = damaged / "config.json"  # here no import hook checks types before lmcore does
     config.write_text(config.read_text().replace('"emb_dim": 8', '"emb_dim": 8.0'))
     assert process(folder=damaged) == (2, "", "lmcore: emb_dim is 8.0; it must be a whole number\n")
+
+
+def test_token_files_are_found_again_and_damage_is_one_line(run, text_file, tmp_path):
+    cache = tmp_path / "cache"
+    options = ["--corpus", text_file, "--tokenizer", "char", "--cache", cache, "--out", tmp_path / "m"]
+    first, second = (run("train", *options, *SMALL) for _ in range(2))
+    assert [line.split("(")[-1].split()[0] for line in first[1].splitlines()[1:3]] == ["written", "written"]
+    assert [line.split("(")[-1] for line in second[1].splitlines()[1:3]] == ["found)", "found)"]
+    assert len(list(cache.iterdir())) == 2
+    assert run("evaluate", "--checkpoint", tmp_path / "m", *options[:2], "--cache", cache)[0] == 0
+    assert len(list(cache.iterdir())) == 2  # validation text and tokenizer are those of the training
+    for path in cache.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    status, _, errors = run("train", *options, *SMALL)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert errors.endswith("; delete it and run again\n")
+
+
+def test_validation_on_a_part_of_the_held_out_text(run, tmp_path, documents):
+    for i in range(4):
+        for j, text in enumerate(documents[:20]):
+            (tmp_path / f"{i}_{j:02}.txt").write_text(text, encoding="utf-8")
+    options = ["--corpus", tmp_path, "--tokenizer", "char", "--out", tmp_path / "m", *SMALL]
+    held_out = lmcore.corpus_from_path(tmp_path).validation
+    assert len(held_out) == 4
+    status, printed, _ = run("train", *options, "--eval-size", sum(map(len, held_out)) // 2)
+    assert status == 0
+    kept = sum(len(text) + 1 for text in held_out[::2])
+    assert f"over {kept} tokens" in printed
+    status, _, errors = run("train", *options, "--eval-size", "0")
+    assert (status, errors) == (2, "lmcore: 0 characters are asked for; it must be at least 1\n")

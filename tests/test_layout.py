@@ -10,19 +10,26 @@ import lmcore
 FOLDER = Path(lmcore.__file__).parent
 ORDER = [  # a module imports only from those above it
     "errors",
+    "distributed",
     "corpus",
     "tokenizer",
+    "hub",
+    "tokens",
     "data",
     "ngram",
+    "loss",
+    "output",
     "cells",
     "rnn",
-    "loss",
     "metrics",
     "generate",
     "checkpoint",
     "record",
     "plots",
+    "train_config",
+    "step",
     "trainer",
+    "arguments",
     "__main__",
 ]
 FILES = sorted(FOLDER.rglob("*.py"))

@@ -10,7 +10,7 @@ import torch
 from lmcore import trainer
 from lmcore.errors import InputError
 from lmcore.record import Run
-from lmcore.trainer import TrainConfig, choose_device, learning_rate_at
+from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
 
 
 class FakeClock:

@@ -13,7 +13,9 @@ from torch import nn
 from lmcore.data import SentenceBatches, StreamBatches
 from lmcore.errors import InputError
 from lmcore.record import load_record
-from lmcore.trainer import TrainConfig, Trainer, detach, learning_rate_at, make_optimizer
+from lmcore.step import detach, make_optimizer
+from lmcore.train_config import TrainConfig, learning_rate_at
+from lmcore.trainer import Trainer
 
 
 class Spy(nn.Module):

@@ -1,0 +1,149 @@
+"""What `python -m lmcore` understands: commands, options, their help."""
+
+import argparse
+from collections.abc import Callable
+
+from lmcore.output import OUTPUTS
+
+Command = Callable[[argparse.Namespace], None]
+
+EXAMPLES = """examples:
+  python -m lmcore train --out runs/first --max-seconds 60
+  python -m lmcore train --corpus my_book.txt --tokenizer char --out runs/mine --max-steps 500
+  torchrun --nproc-per-node=2 -m lmcore train --out runs/two --batch-size 64
+  python -m lmcore evaluate --checkpoint runs/first
+  python -m lmcore generate --checkpoint runs/first --prompt "The President" --temperature 0.8
+"""
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default only where there is something to show."""
+
+    def _get_help_string(self, action):
+        return super()._get_help_string(action) if action.default else action.help
+
+
+def make_parser(train: Command, evaluate: Command, generate: Command) -> argparse.ArgumentParser:
+    """The parser; ``options.run`` of what it returns is the chosen command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcore",
+        description="Train a recurrent language model on text, score it, and let it write.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands, train)
+    _add_evaluate(commands, evaluate)
+    _add_generate(commands, generate)
+    return parser
+
+
+def _add_command(commands, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary, formatter_class=_Help)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_corpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--corpus",
+        metavar="PATH",
+        help="a UTF-8 text file, or a folder of .txt files; without it the built-in State of the "
+        "Union messages",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="where token ids are kept for the next time (default: ~/.cache/lmcore)",
+    )
+
+
+def _add_batches(parser) -> None:
+    parser.add_argument(
+        "--batches",
+        choices=("streams", "sentences"),
+        default="streams",
+        help="streams: long text, the state carried along; sentences: padded rows, each from an empty state",
+    )
+
+
+def _add_train(commands, run: Command) -> None:
+    parser = _add_command(commands, "train", run, "Train a model and save it in a folder.")
+    add = parser.add_argument
+    _add_corpus(parser)
+    add("--out", metavar="DIR", required=True, help="folder for the model and record.json")
+    group = parser.add_argument_group("how long (default: one pass over the training text)")
+    group.add_argument("--max-steps", type=int, metavar="N", help="stop after N gradient steps")
+    group.add_argument("--max-seconds", type=float, metavar="S", help="or after S seconds of training")
+    group = parser.add_argument_group("text")
+    add = group.add_argument
+    add("--tokenizer", default="bpe", help="bpe, char, word, or the name of a pretrained tokenizer")
+    add("--vocab-size", type=int, default=8192, metavar="V", help="tokens, for bpe and word")
+    _add_batches(group)
+    add("--batch-size", type=int, default=32, metavar="B", help="rows per step, over all processes")
+    add("--seq-len", type=int, default=32, metavar="T", help="tokens per row and step")
+    group = parser.add_argument_group("model")
+    add = group.add_argument
+    add("--emb-dim", type=int, default=128, metavar="D", help="width of embedding and layers")
+    add("--num-layers", type=int, default=2, metavar="N", help="recurrent layers")
+    add("--tie-weights", action="store_true", help="one matrix for embedding and output")
+    add(
+        "--output",
+        choices=tuple(OUTPUTS),
+        default="softmax",
+        help="softmax is exact; adaptive and sampled are cheaper where V is large",
+    )
+    add("--dropout", type=float, default=0.0, metavar="P", help="probability of dropping a number")
+    group = parser.add_argument_group("training")
+    add = group.add_argument
+    add("--learning-rate", type=float, default=3e-3, metavar="R", help="at its peak")
+    add(
+        "--accumulate", type=int, default=1, metavar="N", help="work through a batch in N parts: less memory"
+    )
+    add("--eval-every", type=int, metavar="N", help="validate every N steps")
+    add("--eval-size", type=int, metavar="N", help="on about N characters (default: all held-out text)")
+    add("--prompt", action="append", default=[], help="write a sample for this prompt; repeatable")
+    add(
+        "--sample-steps",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="write samples after these steps too, not only at the end",
+    )
+    add("--seed", type=int, default=0, help="same seed, same machine, same --max-steps: same model")
+    add("--device", default="auto", help="auto, cpu, cuda or mps")
+    add("--cuda-graph", action="store_true", help="on CUDA, with streams: record the step and replay it")
+
+
+def _add_evaluate(commands, run: Command) -> None:
+    parser = _add_command(commands, "evaluate", run, "Score a trained model on held-out text.")
+    parser.add_argument("--checkpoint", metavar="DIR", required=True, help="folder written by train")
+    _add_corpus(parser)
+    _add_batches(parser)
+    parser.add_argument(
+        "--part",
+        choices=("validation", "test", "train", "all"),
+        default="validation",
+        help="which part of the corpus; use test once, for the number that you report",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def _add_generate(commands, run: Command) -> None:
+    parser = _add_command(commands, "generate", run, "Let a trained model go on from a prompt.")
+    add = parser.add_argument
+    add("--checkpoint", metavar="DIR", required=True, help="folder written by train")
+    add("--prompt", default="", metavar="TEXT", help="where to start; empty: a new document")
+    add("--max-new-tokens", type=int, default=50, metavar="N", help="stop after N tokens")
+    add(
+        "--temperature",
+        type=float,
+        default=0.8,
+        metavar="X",
+        help="0 means greedy (always the likeliest token), 1 the model as it is, above 1 more random",
+    )
+    add("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens only")
+    add("--top-p", type=float, metavar="P", help="choose among the likeliest that reach P, in (0, 1]")
+    add("--seed", type=int, default=0, help="same seed, same text")
+    add("--device", default="auto", help="auto, cpu, cuda or mps")

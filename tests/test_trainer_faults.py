@@ -1,0 +1,100 @@
+"""Accumulated gradients, losses that are no numbers, memory that runs out, losses read late."""
+
+import pytest
+import torch
+
+from lmcore.errors import InputError, TrainingError
+from lmcore.record import load_record
+
+
+def weights(trainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 4])
+def test_a_batch_in_parts_gives_the_same_steps(make_trainer, char, accumulate):
+    whole, parts = make_trainer(char), make_trainer(char, accumulate=accumulate)
+    for made in (whole, parts):
+        made.model.double()
+    expected, found = whole.fit(), parts.fit()
+    assert [step["loss"] for step in found.steps] == [step["loss"] for step in expected.steps]
+    assert [step["tokens"] for step in found.steps] == [step["tokens"] for step in expected.steps]
+    torch.testing.assert_close(weights(parts), weights(whole), atol=1e-10, rtol=0)
+
+
+def break_at(trainer, step: int, value: float) -> None:
+    """From this step on the loss is ``value``."""
+    nats, calls = trainer.model.nats, []
+
+    def broken(hidden, targets):
+        if trainer.model.training:
+            calls.append(1)
+        total = nats(hidden, targets)
+        return total * value if trainer.model.training and len(calls) >= step else total
+
+    trainer.model.nats = broken
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("reading_waits", [False, True])
+def test_a_loss_that_is_no_number_stops_the_run(make_trainer, char, value, reading_waits):
+    made = make_trainer(char, eval_every=2)
+    made._reading_waits = reading_waits  # as on a GPU
+    saved = []
+    made.save = lambda: saved.append(weights(made))
+    break_at(made, 6, value)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step 6, .* that of step 4 was saved"):
+        made.fit()
+    assert len(made.run.steps) == 5
+    assert len(saved) == 2
+    assert all(kept.isfinite().all() for kept in saved)
+
+
+def test_before_the_first_save_the_message_says_so(make_trainer, char):
+    made = make_trainer(char)
+    break_at(made, 1, float("nan"))
+    with pytest.raises(TrainingError, match=r"at step 1, .* \(the last good model: none was saved\)"):
+        made.fit()
+
+
+def test_a_run_that_diverges_from_the_command_line(run, text_file, tmp_path):
+    sizes = ["--emb-dim", "8", "--batch-size", "2", "--seq-len", "8", "--tokenizer", "char"]
+    status, _, error = run(
+        "train", "--corpus", text_file, "--out", tmp_path / "out", "--cache", tmp_path / "cache",
+        "--learning-rate", "1e35", "--max-steps", "50", "--eval-every", "1", *sizes,
+    )  # fmt: skip
+    assert status == 1
+    assert error.count("\n") == 1
+    assert error.startswith("lmcore: the loss is nan at step ")
+    steps = load_record(tmp_path / "out" / "record.json").steps
+    assert 0 < len(steps) < 50
+    assert f"that of step {steps[-1]['step']} was saved" in error
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_memory_of_a_gpu_that_runs_out(make_trainer, char, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.\nmore")
+
+    made = make_trainer(char)
+    monkeypatch.setattr(made.step, "_backward", full)
+    with pytest.raises(TrainingError, match=r"batch_size 4, seq_len 8, accumulate 1.*9\.00 GiB\.\)$"):
+        made.fit()
+
+
+def test_losses_read_late_are_the_same_history(make_trainer, char, monkeypatch):
+    at_once, late = make_trainer(char, eval_every=5), make_trainer(char, eval_every=5)
+    late._reading_waits = True
+    reads = []
+    monkeypatch.setattr("lmcore.trainer.STEPS_UNREAD", 4)
+    read = late._read_pending
+    monkeypatch.setattr(late, "_read_pending", lambda: (reads.append(len(late._pending)), read()))
+    histories = [[{**step, "seconds": 0} for step in made.fit().steps] for made in (at_once, late)]
+    assert histories[0] == histories[1]
+    assert reads == [4, 1, 4, 1, 2]
+    assert [step["seconds"] for step in late.run.steps] == sorted(step["seconds"] for step in late.run.steps)
+
+
+def test_a_cuda_graph_needs_cuda(make_trainer, char):
+    with pytest.raises(InputError, match="cuda_graph is set, but the device is cpu"):
+        make_trainer(char, cuda_graph=True).fit()
