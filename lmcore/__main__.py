@@ -123,6 +123,7 @@ def make_model(options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens)
         emb_dim=options.emb_dim,
         num_layers=options.num_layers,
         output=options.output,
+        label_smoothing=options.label_smoothing,
         tie_weights=options.tie_weights,
         dropout=options.dropout,
         pad_id=tokenizer.pad_id,
@@ -133,6 +134,8 @@ def make_model(options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens)
 
 
 def make_train_config(options: argparse.Namespace, steps_per_epoch: int) -> TrainConfig:
+    if options.cuda_graph and options.output != "softmax":
+        raise InputError(f"--cuda-graph needs --output softmax; {options.output} asks the GPU for sizes")
     max_steps = options.max_steps
     if max_steps is None and options.max_seconds is None:
         max_steps = steps_per_epoch

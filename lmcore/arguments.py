@@ -94,6 +94,7 @@ def _add_train(commands, run: Command) -> None:
         help="softmax is exact; adaptive and sampled are cheaper where V is large",
     )
     add("--dropout", type=float, default=0.0, metavar="P", help="probability of dropping a number")
+    add("--label-smoothing", type=float, default=0.0, metavar="E", help="share of the target for all tokens")
     group = parser.add_argument_group("training")
     add = group.add_argument
     add("--learning-rate", type=float, default=3e-3, metavar="R", help="at its peak")

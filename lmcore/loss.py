@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lmcore.errors import InputError
 
-CPU_CHUNK_BYTES = 32 * 2**20  # about a last-level cache: the logits are read while they are still there
+CPU_CHUNK_BYTES = 16 * 2**20  # half a last-level cache: the logits are read while they are still there
 GPU_CHUNK_BYTES = 2**30  # few launches, and little beside the memory of a card
 ALIGNMENT = 64  # columns; rows that start on a cache line make the matrix products up to 1.5 times faster
 
@@ -22,7 +22,7 @@ ALIGNMENT = 64  # columns; rows that start on a cache line make the matrix produ
 def rows_at_once(device_type: str, vocab_size: int, width: int) -> int:
     """How many rows of float32 logits the loss holds at a time.
 
-    As many as fit into 32 MiB on a CPU (1 GiB elsewhere), but at least twice the width, up to 512: each
+    As many as fit into 16 MiB on a CPU (1 GiB elsewhere), but at least twice the width, up to 512: each
     chunk also reads and writes the whole (V, D) gradient once, which should not be the larger part.
     """
     budget = CPU_CHUNK_BYTES if device_type == "cpu" else GPU_CHUNK_BYTES

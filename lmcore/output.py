@@ -17,7 +17,12 @@ from lmcore.loss import cross_entropy_nats
 
 
 class SoftmaxOutput(nn.Linear):
-    """One logit per token, h W^T + b: exact, and as expensive as the vocabulary is large."""
+    """One logit per token, h W^T + b: exact, and as expensive as the vocabulary is large.
+
+    ``label_smoothing`` acts in training mode only, so that an evaluation stays a likelihood.
+    """
+
+    label_smoothing = 0.0
 
     def start(self) -> None:
         """Xavier-uniform matrix, zero bias: close to every token being equally likely."""
@@ -31,7 +36,8 @@ class SoftmaxOutput(nn.Linear):
 
     def nats(self, hidden: Float[Tensor, "N D"], targets: Int[Tensor, " N"]) -> Float[Tensor, ""]:
         """Total nats of N targets (a sum)."""
-        return cross_entropy_nats(hidden, self.weight, self.bias, targets)
+        smoothing = self.label_smoothing if self.training else 0.0
+        return cross_entropy_nats(hidden, self.weight, self.bias, targets, smoothing)
 
 
 class AdaptiveOutput(nn.Module):

@@ -29,6 +29,7 @@ class RNNConfig:
     num_layers: int = 2
     cell: str = "elman"
     output: str = "softmax"  # output layer: softmax, adaptive or sampled (see lmcore.output)
+    label_smoothing: float = 0.0  # in training, softmax only: this much of the target goes to all tokens
     tie_weights: bool = False  # output matrix = embedding matrix (Press and Wolf 2017)
     dropout: float = 0.0  # probability, on the input of each layer and of the output layer
     pad_id: int = 0  # this token's embedding stays zero (tied, the output layer moves that row)
@@ -40,14 +41,18 @@ class RNNConfig:
                 raise InputError(f"{name} is {value!r}; it must be a whole number")
             if value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        for name in ("dropout", "label_smoothing"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise InputError(f"{name} is {value}; it must be in [0, 1)")
         if not 0 <= self.pad_id < self.vocab_size:
             raise InputError(f"pad_id is {self.pad_id}; it must be in [0, {self.vocab_size})")
         if self.cell not in CELLS:
             raise InputError(f"cell is {self.cell!r}; it must be one of {', '.join(CELLS)}")
         if self.output not in OUTPUTS:
             raise InputError(f"output is {self.output!r}; it must be one of {', '.join(OUTPUTS)}")
+        if self.label_smoothing and self.output != "softmax":
+            raise InputError(f"label_smoothing is set, but the {self.output} output has none")
         if self.tie_weights and self.output == "adaptive":
             raise InputError("tie_weights is set, but the adaptive output has no (V, D) matrix to tie")
 
@@ -66,6 +71,8 @@ class RecurrentLM(nn.Module):
         self.embedding = nn.Embedding(V, D, padding_idx=config.pad_id)
         self.layers = nn.ModuleList(CELLS[config.cell](D, D) for _ in range(config.num_layers))
         self.output = OUTPUTS[config.output](D, V)
+        if config.label_smoothing:
+            self.output.label_smoothing = config.label_smoothing
         self.dropout = nn.Dropout(config.dropout)
         if config.tie_weights:
             self.output.weight = self.embedding.weight

@@ -105,3 +105,13 @@ def test_a_missing_device_shows_before_any_work(run, bad_files, checkpoint):
 def test_a_folder_that_cannot_be_written_is_one_line_too(run, bad_files, text_file):
     base = f"train --corpus {text_file} --tokenizer char --out @/short.txt/model {' '.join(SMALL)}"
     assert "short.txt" in one_line(run, base, bad_files)
+
+
+def test_a_cuda_graph_needs_the_softmax(run, text_file, tmp_path):
+    status, _, error = run(
+        "train", "--corpus", text_file, "--out", tmp_path / "out", "--cache", tmp_path / "cache",
+        "--tokenizer", "char", "--batch-size", "2", "--seq-len", "4", "--emb-dim", "16",
+        "--cuda-graph", "--output", "adaptive",
+    )  # fmt: skip
+    assert (status, error.count("\n")) == (2, 1)
+    assert "--cuda-graph needs --output softmax; adaptive" in error

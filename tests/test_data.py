@@ -209,6 +209,24 @@ def test_batches_stay_on_the_host_without_cuda():
         assert batch.inputs.device.type == batch.targets.device.type == "cpu"
 
 
+def test_batches_on_a_gpu_are_those_of_the_host_and_nobody_waits(cuda, corpus, char, tmp_path):
+    tokens = corpus_tokens(corpus, "train", "documents", char, tmp_path)
+    for make in (
+        lambda: StreamBatches(tokens, 2, 5),
+        lambda: SentenceBatches(tokens, 2, 50, PAD),
+        lambda: DocumentBatches(tokens, PAD, 4, 30),
+    ):
+        host, device = make(), make().to(torch.device(cuda))
+        host, device = (s if isinstance(s, DocumentBatches) else s.epoch(0) for s in (host, device))
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            found = list(device)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert all(batch.inputs.is_cuda and batch.targets.is_cuda for batch in found)
+        assert same([Batch(b.inputs.cpu(), b.targets.cpu(), b.carries_state) for b in found], host)
+
+
 def test_stream_shorter_than_one_window_is_refused():
     documents = numbered([5, 6])
     assert len(StreamBatches(documents, 2, 5)) == 1

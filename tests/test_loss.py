@@ -69,7 +69,8 @@ def test_any_vocabulary_size(vocab_size):
 
 
 def test_rows_at_once_is_as_stated():
-    assert rows_at_once("cpu", 32_011, 128) == 32 * 2**20 // (4 * 32_011) == 262
+    assert rows_at_once("cpu", 8192, 128) == 16 * 2**20 // (4 * 8192) == 512
+    assert rows_at_once("cpu", 32_011, 128) == 256  # twice the width
     assert rows_at_once("cuda", 32_011, 128) == 2**30 // (4 * 32_011)
     assert rows_at_once("cpu", 10**6, 32) == 64  # twice the width
     assert rows_at_once("cpu", 10**6, 4096) == 512  # at most

@@ -336,3 +336,21 @@ def test_train_from_the_command_line(run, text_file, tmp_path, name):
     status, _, error = run("train", f"--corpus={text_file}", f"--out={folder}", f"--output={name}", *options)
     assert (status, error) == (0, "")
     assert load_checkpoint(folder).model.config.output == name
+
+
+def test_label_smoothing_acts_in_training_only():
+    config = RNNConfig(vocab_size=30, emb_dim=16, label_smoothing=0.2)
+    model = RecurrentLM(config).double()
+    hidden, targets = torch.randn(7, 16, dtype=torch.float64), torch.randint(0, 30, (7,))
+    logits = model.output(hidden)
+    for training, smoothing in ((True, 0.2), (False, 0.0)):
+        expected = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+        torch.testing.assert_close(model.train(training).nats(hidden, targets), expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("output", ["adaptive", "sampled"])
+def test_label_smoothing_needs_the_softmax(output):
+    with pytest.raises(InputError, match=f"label_smoothing is set, but the {output} output has none"):
+        RNNConfig(vocab_size=30, emb_dim=16, output=output, label_smoothing=0.1)
+    with pytest.raises(InputError, match=r"label_smoothing is 1\.0; it must be in \[0, 1\)"):
+        RNNConfig(vocab_size=30, label_smoothing=1.0)

@@ -238,3 +238,10 @@ def test_the_default_folder(monkeypatch):
 def test_ids_stay_on_the_host_without_cuda(path, char):
     tokens = token_file(char, [], ABOUT, path.parent)
     assert tokens.to(torch.device("cpu")) is tokens
+
+
+def test_ids_that_do_not_fit_a_gpu_stay_on_the_host(path, char, monkeypatch):
+    tokens = token_file(char, [], ABOUT, path.parent)
+    free = 4 * tokens.ids.nbytes - 1
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
+    assert tokens.to(torch.device("cuda")) is tokens
