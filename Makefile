@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help book test lint notebooks constraints clean
+.PHONY: help book test lint bench notebooks constraints clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ lint: $(INSTALLED) ## check style and chapter-notebook pairs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/sync_notebooks.py --check
+
+bench: $(INSTALLED) ## measure speed, memory and quality (long; leave the machine alone meanwhile)
+	$(BIN)/python -m benchmarks
 
 notebooks: $(INSTALLED) ## write notebooks/ from the chapters in book/
 	$(BIN)/python scripts/sync_notebooks.py
