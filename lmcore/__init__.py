@@ -19,6 +19,7 @@ from lmcore.distributed import World, join_world
 from lmcore.errors import InputError, TrainingError
 from lmcore.generate import (
     Sampling,
+    draw,
     generate,
     generate_ids,
     keep_top_k,

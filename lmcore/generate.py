@@ -76,7 +76,19 @@ def next_token_probs(logits: Float[Tensor, "*B V"], sampling: Sampling) -> Float
     return logits.softmax(dim=-1)
 
 
-@torch.no_grad()
+def draw(probs: Float[Tensor, " V"], generator: torch.Generator) -> int:
+    """One index, each as likely as its probability.
+
+    A point on the line from 0 to 1 falls into the interval that belongs to its token (inverse transform
+    sampling). `torch.multinomial` draws one random number per token instead: 1 ms for 32,000 of them.
+    """
+    edges = probs.double().cumsum(dim=0)
+    point = torch.rand(1, dtype=torch.float64, generator=generator) * edges[-1]
+    index = int(torch.searchsorted(edges, point, right=True))
+    return min(index, len(probs) - 1)  # the product may round up to the last edge
+
+
+@torch.inference_mode()
 def generate_ids(
     model: nn.Module,
     prompt_ids: list[int],
@@ -99,8 +111,10 @@ def generate_ids(
     while len(new_ids) < sampling.max_new_tokens:
         last = logits[0, -1].float().cpu().clone()  # (V,); a copy, because it is written to
         last[banned] = -torch.inf
-        probs = next_token_probs(last, sampling)
-        new_ids.append(int(torch.multinomial(probs, 1, generator=draws)))
+        if sampling.temperature == 0:
+            new_ids.append(int(last.argmax()))  # what drawing would give, sooner
+        else:
+            new_ids.append(draw(next_token_probs(last, sampling), draws))
         if new_ids[-1] == eos_id:
             break
         logits, state = model(torch.tensor([new_ids[-1:]], device=device), state)

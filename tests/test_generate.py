@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lmcore.errors import InputError
-from lmcore.generate import Sampling, generate, generate_ids, next_token_probs
+from lmcore.generate import Sampling, draw, generate, generate_ids, next_token_probs
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
 
@@ -58,7 +58,7 @@ def test_carrying_the_state_equals_reading_everything_again(lively, sampling):
     for _ in range(sampling.max_new_tokens):
         logits = lively(torch.tensor([ids]))[0][0, -1].detach().float()
         logits[list(never)] = -torch.inf
-        ids.append(int(torch.multinomial(next_token_probs(logits, sampling), 1, generator=draws)))
+        ids.append(draw(next_token_probs(logits, sampling), draws))
         if ids[-1] == EOS:
             break
     assert generate_ids(lively, prompt, sampling, EOS, never) == ids[3:]
@@ -147,3 +147,18 @@ def test_draws_follow_the_probabilities():
     counts = torch.bincount(torch.tensor(ids), minlength=8)[4:]
     chi_square = ((counts - expected) ** 2 / expected).sum()
     assert chi_square < 11.34  # 99% of samples from these probabilities, 3 degrees of freedom
+
+
+def test_a_draw_is_the_interval_in_which_the_point_falls(monkeypatch):
+    probs = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.25, 0.0])
+    points = {0.0: 1, 0.2499: 1, 0.25: 3, 0.7499: 3, 0.75: 4, 0.9999: 4}
+    for point, expected in points.items():
+        monkeypatch.setattr(torch, "rand", lambda *_, point=point, **__: torch.tensor([point]).double())
+        assert draw(probs, torch.Generator()) == expected
+
+
+def test_probabilities_that_do_not_sum_to_one_exactly_are_drawn_in_proportion():
+    draws = torch.Generator().manual_seed(1)
+    counts = torch.bincount(torch.tensor([draw(torch.tensor([3.0, 0.0, 1.0]), draws) for _ in range(4000)]))
+    assert counts[1] == 0
+    assert abs(counts[0] / 4000 - 0.75) < 0.03
