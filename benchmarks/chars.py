@@ -59,9 +59,9 @@ def train(text: str, settings: Settings, seed: int) -> dict[str, Any]:
         vocab_size=tokenizer.vocab_size,
         emb_dim=settings.width,
         num_layers=settings.num_layers,
+        emb_std=settings.embedding_std,
     )
     model = lmcore.RecurrentLM(config)
-    nn.init.normal_(model.embedding.weight, std=settings.embedding_std)  # streams hold no padding
     for layer in model.layers:
         nn.init.orthogonal_(layer.U)
     batches = lmcore.StreamBatches([ids], settings.batch_size, settings.seq_len, seed)

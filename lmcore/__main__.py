@@ -123,6 +123,7 @@ def make_model(options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens)
         emb_dim=options.emb_dim,
         num_layers=options.num_layers,
         output=options.output,
+        emb_std=options.emb_std,
         label_smoothing=options.label_smoothing,
         tie_weights=options.tie_weights,
         dropout=options.dropout,

@@ -93,14 +93,13 @@ def _add_train(commands, run: Command) -> None:
         default="softmax",
         help="softmax is exact; adaptive and sampled are cheaper where V is large",
     )
+    add("--emb-std", type=float, metavar="S", help="normal start of the embedding (default: Xavier)")
     add("--dropout", type=float, default=0.0, metavar="P", help="probability of dropping a number")
     add("--label-smoothing", type=float, default=0.0, metavar="E", help="share of the target for all tokens")
     group = parser.add_argument_group("training")
     add = group.add_argument
     add("--learning-rate", type=float, default=3e-3, metavar="R", help="at its peak")
-    add(
-        "--accumulate", type=int, default=1, metavar="N", help="work through a batch in N parts: less memory"
-    )
+    add("--accumulate", type=int, default=1, metavar="N", help="work through a batch in N parts: less memory")
     add("--eval-every", type=int, metavar="N", help="validate every N steps")
     add("--eval-size", type=int, metavar="N", help="on about N characters (default: all held-out text)")
     add("--prompt", action="append", default=[], help="write a sample for this prompt; repeatable")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lmcore.data import shift
+from lmcore.errors import InputError
 from lmcore.loss import next_token_nats
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
@@ -67,3 +68,16 @@ def test_one_batch_can_be_learnt_by_heart(char, documents):
         optimizer.step()
     # the first character of each row is given; four rows are told apart by it or soon after
     assert nats.item() / count < 0.05
+
+
+def test_the_embedding_can_start_wider():
+    model = RecurrentLM(RNNConfig(vocab_size=2000, emb_dim=32, emb_std=0.4))
+    assert model.embedding.weight.std().item() == pytest.approx(0.4, rel=0.02)
+    assert model.embedding.weight[0].count_nonzero() == 0
+    assert model.output.weight.abs().max() < 0.1
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, math.inf, math.nan])
+def test_an_embedding_start_that_is_no_width_is_refused(std):
+    with pytest.raises(InputError, match=r"emb_std is .*; it must be above 0"):
+        RNNConfig(vocab_size=10, emb_std=std)
