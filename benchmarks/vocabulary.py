@@ -33,9 +33,9 @@ class Sizes:
     """What ``quick`` changes."""
 
     vocab_sizes: tuple[int, ...] = (2048, 8192, 32_011)
-    rounds: int = 9
-    budget_seconds: float = 75.0
-    budget_steps: int = 400
+    rounds: int = 5
+    budget_seconds: float = 45.0
+    budget_steps: int = 150
     characters: int | None = None  # of each document; None: all
 
 
