@@ -94,6 +94,8 @@ class ElmanCell(nn.Module):
         """
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(h.dtype)
+            if x.shape[1] == 1:  # generation, token by token: nothing to hoist
+                return self(x[:, 0], h)[:, None]
             if x.is_cuda:
                 return self._cudnn(x, h)
             projected = x.transpose(0, 1) @ self.W + self.b  # (T, B, hidden_dim)
