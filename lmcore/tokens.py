@@ -102,11 +102,9 @@ class Tokens(Sequence[np.ndarray]):
             if block.max() >= vocab_size:
                 raise InputError(f"token {block.max()} is outside vocab_size {vocab_size}")
             counts += np.bincount(block, minlength=vocab_size)
-            self.release()
-        for start in range(0, len(self), BLOCK):
-            starts = self.starts[start : start + BLOCK + 1]
-            first = self.ids[starts[:-1][np.diff(starts) > 0]]
-            counts -= np.bincount(first, minlength=vocab_size)
+            left, right = np.searchsorted(self.starts, [start, start + len(block)])
+            first = np.unique(self.starts[left:right])  # an empty document starts where the next one does
+            counts -= np.bincount(block[first - start], minlength=vocab_size)
             self.release()
         return counts
 

@@ -67,6 +67,9 @@ class Trainer:
         self.save = save if self.world.is_first else None
         self.device = choose_device(config.device)
         self.model = model.to(self.device)
+        for source in (batches, validation):
+            if hasattr(source, "to"):  # token ids go to the card where they fit
+                source.to(self.device)
         self.step = Step(model, config, tokenizer.pad_id, self.device, self.world)
         self.optimizer = self.step.optimizer
         self.run = Run(self._settings(about or {}), environment(self.device))

@@ -12,6 +12,7 @@ jaxtyping.install_import_hook("lmcore", "beartype.beartype")  # before lmcore is
 
 from pathlib import Path
 
+import hypothesis
 import matplotlib
 import pytest
 import torch
@@ -19,6 +20,8 @@ import torch
 import lmcore
 from lmcore.__main__ import main
 
+hypothesis.settings.register_profile("any machine", deadline=None)  # slowness is no failure
+hypothesis.settings.load_profile("any machine")
 torch.set_num_threads(1)  # tensors are tiny here, and one thread adds up in one order
 
 DOCUMENTS = (Path(__file__).parent / "documents.txt").read_text(encoding="utf-8").split("\n\n")

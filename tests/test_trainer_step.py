@@ -154,3 +154,11 @@ def test_weight_decay_is_on_matrices_only(model):
         name: 0.0 if name.endswith((".b", "bias")) else 0.3 for name, _ in model.named_parameters()
     }
     assert {group["betas"] for group in optimizer.param_groups} == {(0.8, 0.95)}
+
+
+def test_token_ids_go_where_the_model_is(make_trainer, char, monkeypatch):
+    made, moved = make_trainer(char), []
+    for source in (made.batches, made.validation):
+        monkeypatch.setattr(source, "to", moved.append)
+    Trainer(made.model, made.batches, char, made.config, made.validation)
+    assert moved == [torch.device("cpu")] * 2
