@@ -1,7 +1,7 @@
 """Two recipes for training the reference model, and the two pieces of code that can follow either."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,11 @@ class Recipe:
     betas: tuple[float, float]
     weight_decay: float
     clip_norm: float
+    negatives: int | None = None  # of a sampled softmax in training; None: the exact loss
 
     def config(self, max_steps: int | None, max_seconds: float | None) -> lmcore.TrainConfig:
-        names = set(asdict(self)) - {"name", "batch_size", "start_from_frequencies", "embedding_std"}
+        own = {"name", "batch_size", "start_from_frequencies", "embedding_std", "negatives"}
+        names = set(asdict(self)) - own
         settings = {name: getattr(self, name) for name in names}
         return lmcore.TrainConfig(
             max_steps=max_steps, max_seconds=max_seconds, device="cpu", seed=0, **settings
@@ -60,6 +62,14 @@ FAST = Recipe(
     weight_decay=0.01,
     clip_norm=1.0,
 )
+SAMPLED = replace(
+    FAST,
+    name="lmcore's recipe, sampled",
+    batch_size=64,
+    embedding_std=0.2,
+    warmup=0.1,
+    negatives=1024,
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,9 @@ class Task:
 
     def start(self, recipe: Recipe) -> lmcore.RecurrentLM:
         model = setting.new_model(self.sizes, self.data.tokenizer.pad_id)
+        if recipe.negatives:
+            model = lmcore.RecurrentLM(replace(model.config, output="sampled"))
+            model.output.negatives = recipe.negatives
         if recipe.start_from_frequencies:
             model.start_from_frequencies(self.log_probs)
         if recipe.embedding_std:

@@ -66,7 +66,10 @@ def evaluate(
     was_training = model.training
     model.eval()
     device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
-    nats, num_tokens, num_bytes, num_unknown = [], 0, 0, 0
+    num_tokens, num_bytes, num_unknown = 0, 0, 0
+    # Added up on the device, since reading waits for a GPU. Not kept in a list: small tensors between the
+    # large buffers of the loss keep those from being used again, and memory grows with every batch.
+    total = torch.zeros((), dtype=torch.float64, device="cpu" if device.type == "mps" else device)
     state = None
     for batch in batches:
         batch = batch.split(world.size)[world.rank]
@@ -74,15 +77,14 @@ def evaluate(
         state = state if batch.carries_state else None
         expected = None if batch.lengths is None else int(batch.lengths.sum())
         batch_nats, count, state = next_token_nats(model, inputs, targets, pad_id, state, expected)
-        nats.append(batch_nats)  # read at the end: reading one waits for a GPU
+        total += batch_nats.to(total.device, torch.float64)
         num_tokens += count
         if token_bytes is not None:
             ids = batch.targets.cpu()
             num_bytes += int(token_bytes[ids.numpy()].sum())
             num_unknown += int((ids == unk_id).sum()) if unk_id is not None else 0
     model.train(was_training)
-    total_nats = sum(value.item() for value in nats)
-    total_nats, *counts = world.sum([total_nats, num_tokens, num_bytes, num_unknown])
+    total_nats, *counts = world.sum([total.item(), num_tokens, num_bytes, num_unknown])
     num_tokens, num_bytes, num_unknown = map(int, counts)
     known = token_bytes is not None and num_unknown == 0
     return Evaluation(total_nats, num_tokens, num_bytes if known else None)

@@ -27,11 +27,11 @@ STEPS_UNREAD = 50  # on a GPU or over several processes losses are read this rar
 
 
 class _Pending(NamedTuple):
-    """A step whose loss is still on the device."""
+    """A step whose loss is still on the GPU, or not yet added up over the processes."""
 
     step: int
-    loss: Tensor
-    grad_norm: Tensor
+    loss: Tensor | float
+    grad_norm: Tensor | float
     learning_rate: float
     num_targets: int
     seconds: float
@@ -141,6 +141,8 @@ class Trainer:
         if self.config.max_seconds:
             self.seconds = self.world.from_first(self.seconds)  # all have to stop at the same step
         loss, grad_norm, _, num_targets = result
+        if self.device.type == "cpu":  # reading is free, and small tensors would break up the heap
+            loss, grad_norm = loss.item(), grad_norm.item()
         self._pending.append(_Pending(step, loss, grad_norm, learning_rate, num_targets, self.seconds))
         if len(self._pending) == (STEPS_UNREAD if self._reading_waits else 1):
             self._read_pending()
@@ -154,7 +156,7 @@ class Trainer:
         """Losses from the device into the history; raises TrainingError for one that is no number."""
         if not self._pending:
             return
-        losses = self.world.sum(torch.stack([entry.loss for entry in self._pending]).tolist())
+        losses = self.world.sum([float(entry.loss) for entry in self._pending])
         if self._reading_waits:  # the device has caught up only now
             self._tick()
             self._pending[-1] = self._pending[-1]._replace(seconds=self.seconds)

@@ -272,7 +272,7 @@ def test_quality_runs_through_and_both_codes_learn_the_same():
     slow, fast = (quality.find(record, quality.PLAIN, way)[0] for way in (ways.REFERENCE, ways.LMCORE))
     assert slow["predictions"] == fast["predictions"]
     assert fast["perplexity"] == pytest.approx(slow["perplexity"], rel=1e-3)
-    reached = quality.first_to_reach(record)
+    reached = quality.first_to_reach(record, quality.FAST)
     (repeated,) = quality.find(record, quality.FAST, ways.REFERENCE)
     assert (repeated["steps"], repeated["predictions"]) == (reached["steps"], reached["predictions"])
     assert repeated["perplexity"] < slow["perplexity"]
@@ -295,15 +295,22 @@ def test_quality_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     record = quality.resume(True, path)
     assert record["finished"]
     assert record["runs"][0] == kept["runs"][0]
-    assert len(record["runs"]) == 5
+    assert len(record["runs"]) == 7
 
 
-@pytest.mark.parametrize("change", [{"finished": True}, {"settings": {}}, {"environment": {"commit": "x"}}])
-def test_quality_starts_afresh_when_the_record_is_another_or_finished(tmp_path, change):
-    path = tmp_path / "quality.json"
-    old = {**quality._start(True), "runs": [{"recipe": "old"}], **change}
-    path.write_text(json.dumps(old), encoding="utf-8")
-    assert {"recipe": "old"} not in quality.resume(True, path)["runs"]
+def test_quality_keeps_runs_of_recipes_that_are_the_same(tmp_path):
+    found = quality._start(True)
+    names = [recipe.name for recipe in (quality.PLAIN, quality.FAST)]
+    found["runs"] = [
+        {"recipe": name, "max_seconds": seconds} for name in names for seconds in (None, 0.1, 77.0)
+    ]
+    now = quality._start(True)
+    expected = [run for run in found["runs"] if run["max_seconds"] != 77.0]
+    assert quality._still_valid(found, now) == expected
+    found["settings"]["recipes"][names[1]]["batch_size"] += 1
+    assert quality._still_valid(found, now) == [run for run in expected if run["recipe"] == names[0]]
+    found["settings"]["vocab_size"] += 1
+    assert quality._still_valid(found, now) == []
 
 
 def test_no_budget_may_reach_the_goal():
@@ -311,9 +318,9 @@ def test_no_budget_may_reach_the_goal():
         {"recipe": "reference recipe", "code": ways.REFERENCE, "perplexity": 50.0, "seconds": 9.0},
         {"recipe": "lmcore's recipe", "code": ways.LMCORE, "perplexity": 60.0, "seconds": 1.0},
     ]
-    assert quality.first_to_reach({"runs": runs}) is None
+    assert quality.first_to_reach({"runs": runs}, quality.FAST) is None
     runs += [{**runs[1], "perplexity": p, "seconds": s} for p, s in ((40.0, 3.0), (49.0, 2.0))]
-    assert quality.first_to_reach({"runs": runs})["seconds"] == 2.0
+    assert quality.first_to_reach({"runs": runs}, quality.FAST)["seconds"] == 2.0
 
 
 # --- the book --------------------------------------------------------------------------------------

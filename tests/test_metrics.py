@@ -1,13 +1,15 @@
 """Nats, perplexity and bits per byte: weighted by token, whatever the shape of the batches."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from lmcore.data import Batch, DocumentBatches
+from lmcore import metrics
+from lmcore.data import Batch, DocumentBatches, shift
 from lmcore.loss import next_token_nats
 from lmcore.metrics import Evaluation, evaluate
 from lmcore.rnn import RecurrentLM, RNNConfig
@@ -149,3 +151,20 @@ def test_the_model_s_mode_is_restored_and_dropout_is_off_meanwhile(training):
     assert results[0] == results[1]
     assert model.training is training
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_nothing_is_kept_per_batch(model, monkeypatch):
+    """A small tensor kept for each batch keeps freed buffers apart: 16 MiB a batch, once."""
+    rows = torch.randint(2, 20, (4, 7))
+    batches = [shift(rows.numpy(), carries_state=False)] * 5
+    score, alive = metrics.next_token_nats, []
+
+    def watch(*arguments):
+        assert sum(reference() is not None for reference in alive) <= 1  # the last one's name is still bound
+        nats, count, state = score(*arguments)
+        alive.append(weakref.ref(nats))
+        return nats, count, state
+
+    monkeypatch.setattr(metrics, "next_token_nats", watch)
+    metrics.evaluate(model, batches, pad_id=0)
+    assert len(alive) == 5
