@@ -75,7 +75,8 @@ def exponent(x: list[float], y: list[float]) -> float:
 def peak_bytes() -> int:
     """Most memory that this process has held at once.
 
-    On Linux from VmHWM: the figure of getrusage starts at what the parent held when it forked.
+    On Linux from VmHWM: the figure of getrusage starts at what the parent held when it forked. Linux
+    counts pages per core and sums up now and then, so that the last few hundred kilobytes are not exact.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -81,8 +81,13 @@ def draw(probs: Float[Tensor, " V"], generator: torch.Generator) -> int:
 
     A point on the line from 0 to 1 falls into the interval that belongs to its token (inverse transform
     sampling). `torch.multinomial` draws one random number per token instead: 1 ms for 32,000 of them.
+    Raises InputError if the probabilities add up to nothing or to no number.
     """
     edges = probs.double().cumsum(dim=0)
+    if not 0 < edges[-1] < torch.inf:
+        raise InputError(
+            f"the probabilities add up to {edges[-1]:g}, and should to 1: there is nothing to draw"
+        )
     point = torch.rand(1, dtype=torch.float64, generator=generator) * edges[-1]
     index = int(torch.searchsorted(edges, point, right=True))
     return min(index, len(probs) - 1)  # the product may round up to the last edge
@@ -100,6 +105,7 @@ def generate_ids(
 
     The prompt is read once; from then on each step feeds one token and the state. ``never`` lists
     ids that must not be drawn. The draws depend on ``sampling.seed`` only, not on global random state.
+    Raises InputError if a logit is no number, as damaged weights or a diverged run give.
     """
     was_training = model.training
     model.eval()
@@ -111,6 +117,10 @@ def generate_ids(
     while len(new_ids) < sampling.max_new_tokens:
         last = logits[0, -1].float().cpu().clone()  # (V,); a copy, because it is written to
         last[banned] = -torch.inf
+        if not last.max().isfinite():  # the largest is NaN if any is
+            raise InputError(
+                f"the largest logit is {last.max():g}: the model's weights are damaged, or it diverged"
+            )
         if sampling.temperature == 0:
             new_ids.append(int(last.argmax()))  # what drawing would give, sooner
         else:

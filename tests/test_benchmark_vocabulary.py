@@ -1,5 +1,6 @@
 """The benchmark of output layers: its step taken apart is the whole step, and it runs through."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -72,6 +73,8 @@ def test_it_runs_through_and_prints_its_tables(monkeypatch):
         return getattr(vocabulary, function.split(":")[1])(**arguments), vocabulary.peak_bytes()
 
     monkeypatch.setattr(vocabulary, "in_child", here)  # a new process takes seconds to start
+    # This process had its peak long ago, and the kernel's own count is exact to some pages only.
+    monkeypatch.setattr(vocabulary, "peak_bytes", itertools.count(1).__next__)
     record = json.loads(json.dumps(vocabulary.run(quick=True)))
     assert record["quick"]
     assert [entry["variant"] for entry in record["steps"]] == list(outputs.VARIANTS)
@@ -80,7 +83,7 @@ def test_it_runs_through_and_prints_its_tables(monkeypatch):
     for entry in record["steps"]:
         assert len(entry["seconds"]) == vocabulary.QUICK.rounds
         assert all(len(times) == vocabulary.QUICK.rounds for times in entry["pieces"].values())
-        assert entry["peak_bytes"] >= entry["before_bytes"] > 0
+        assert entry["peak_bytes"] > entry["before_bytes"] > 0
     table = vocabulary.table(record)
     assert all(table.count(name) >= 2 for name in outputs.VARIANTS)
     assert "unigram" in table

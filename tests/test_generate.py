@@ -162,3 +162,19 @@ def test_probabilities_that_do_not_sum_to_one_exactly_are_drawn_in_proportion():
     counts = torch.bincount(torch.tensor([draw(torch.tensor([3.0, 0.0, 1.0]), draws) for _ in range(4000)]))
     assert counts[1] == 0
     assert abs(counts[0] / 4000 - 0.75) < 0.03
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize(("value", "shown"), [(float("nan"), "nan"), (float("inf"), "inf")])
+def test_a_model_whose_weights_are_no_numbers_is_refused(temperature, value, shown):
+    chain = always(5)
+    with torch.no_grad():
+        chain.table[3, 4] = value
+    with pytest.raises(InputError, match=f"largest logit is {shown}"):
+        generate_ids(chain, [3], Sampling(temperature=temperature), EOS)
+
+
+def test_nothing_to_draw_from_is_an_error():
+    for probs in (torch.zeros(3), torch.full((3,), float("nan")), torch.tensor([0.5, float("inf")])):
+        with pytest.raises(InputError, match="nothing to draw"):
+            draw(probs, torch.Generator())
