@@ -3,6 +3,7 @@
 Left out: beam search, batches of prompts, streaming.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lmcore.errors import InputError
+from lmcore.output import SoftmaxOutput
 from lmcore.tokenizer import Tokenizer
 
 
@@ -109,27 +111,44 @@ def generate_ids(
     """
     was_training = model.training
     model.eval()
+    with _laid_out_for_single_rows(model, sampling.max_new_tokens):
+        new_ids = _continue(model, prompt_ids, sampling, eos_id, list(never))
+    model.train(was_training)
+    return new_ids
+
+
+def _laid_out_for_single_rows(model: nn.Module, steps: int) -> AbstractContextManager[None]:
+    """For a few steps, or on a GPU, another layout of the output matrix does not pay."""
+    output = getattr(model, "output", None)
+    pays = isinstance(output, SoftmaxOutput) and output.weight.device.type == "cpu" and steps >= 16
+    return output.by_columns() if pays else nullcontext()
+
+
+def _continue(
+    model: nn.Module, prompt_ids: list[int], sampling: Sampling, eos_id: int, never: list[int]
+) -> list[int]:
+    """The loop of `generate_ids`."""
     device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
     draws = torch.Generator().manual_seed(sampling.seed)
-    banned = list(never)
     logits, state = model(torch.tensor([prompt_ids], device=device))
     new_ids: list[int] = []
     while len(new_ids) < sampling.max_new_tokens:
         last = logits[0, -1].float().cpu().clone()  # (V,); a copy, because it is written to
-        last[banned] = -torch.inf
-        if not last.max().isfinite():  # the largest is NaN if any is
-            raise InputError(
-                f"the largest logit is {last.max():g}: the model's weights are damaged, or it diverged"
-            )
-        if sampling.temperature == 0:
-            new_ids.append(int(last.argmax()))  # what drawing would give, sooner
-        else:
-            new_ids.append(draw(next_token_probs(last, sampling), draws))
+        last[never] = -torch.inf
+        new_ids.append(_choose(last, sampling, draws))
         if new_ids[-1] == eos_id:
             break
         logits, state = model(torch.tensor([new_ids[-1:]], device=device), state)
-    model.train(was_training)
     return new_ids
+
+
+def _choose(logits: Float[Tensor, " V"], sampling: Sampling, draws: torch.Generator) -> int:
+    best, index = logits.max(dim=0)
+    if not best.isfinite():  # it is NaN if any logit is
+        raise InputError(f"the largest logit is {best:g}: the model's weights are damaged, or it diverged")
+    if sampling.temperature == 0:
+        return int(index)  # what drawing would give, sooner
+    return draw(next_token_probs(logits, sampling), draws)
 
 
 def generate(model: nn.Module, tokenizer: Tokenizer, prompt: str, sampling: Sampling | None = None) -> str:

@@ -10,6 +10,7 @@ from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
 
 PAD, UNK, BOS, EOS = range(4)
+NO_END = -1
 
 
 class Chain(nn.Module):
@@ -178,3 +179,12 @@ def test_nothing_to_draw_from_is_an_error():
     for probs in (torch.zeros(3), torch.full((3,), float("nan")), torch.tensor([0.5, float("inf")])):
         with pytest.raises(InputError, match="nothing to draw"):
             draw(probs, torch.Generator())
+
+
+@pytest.mark.parametrize(("new_tokens", "strides"), [(15, (8, 1)), (16, (1, 20))])
+def test_a_long_text_is_written_with_the_matrix_laid_out_by_columns(model, new_tokens, strides):
+    seen = []
+    model.output.register_forward_hook(lambda layer, *_: seen.append(layer.weight.stride()))
+    generate_ids(model, [2], Sampling(max_new_tokens=new_tokens), NO_END)
+    assert set(seen) == {strides}
+    assert model.output.weight.stride() == (8, 1)

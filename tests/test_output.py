@@ -354,3 +354,19 @@ def test_label_smoothing_needs_the_softmax(output):
         RNNConfig(vocab_size=30, emb_dim=16, output=output, label_smoothing=0.1)
     with pytest.raises(InputError, match=r"label_smoothing is 1\.0; it must be in \[0, 1\)"):
         RNNConfig(vocab_size=30, label_smoothing=1.0)
+
+
+def test_the_layout_by_columns_lasts_as_long_as_its_block_and_changes_no_number():
+    output = layer(SoftmaxOutput)
+    weight, numbers, address = output.weight, output.weight.detach().clone(), output.weight.data_ptr()
+
+    def use_and_fail() -> None:
+        with output.by_columns():
+            assert output.weight is weight
+            assert weight.stride() == (1, V)
+            assert torch.equal(weight, numbers)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        use_and_fail()
+    assert (weight.data_ptr(), weight.stride()) == (address, (D, 1))
