@@ -1,6 +1,16 @@
 """Committed records: what the folder holds must be what its run record says."""
 
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
 import lmcore
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import measure, summary
 
 
 def test_the_committed_model_scores_what_its_record_says():
@@ -19,3 +29,17 @@ def test_the_committed_tokenizer_is_the_one_trained_on_the_corpus():
     _, tokenizer = lmcore.load_checkpoint(lmcore.committed("elman_2x256"))
     again = lmcore.train_bpe(lmcore.builtin_corpus().train, tokenizer.vocab_size)
     assert again.backend.to_str() == tokenizer.backend.to_str()
+
+
+def test_the_readme_has_the_figures_of_the_records():
+    readme = (measure.ROOT / "README.md").read_text(encoding="utf-8")
+    assert summary.markdown() in readme
+
+
+@pytest.mark.parametrize("path", sorted(summary.FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_a_benchmark_record_is_in_earnest_and_says_where_it_was_made(path):
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["benchmark"] == path.stem
+    assert not record["quick"]
+    assert not record["environment"]["commit"].endswith("dirty")
+    assert record.get("finished", True)
