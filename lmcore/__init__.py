@@ -3,9 +3,10 @@
 text -> tokens -> batches -> model -> loss -> step -> checkpoint -> metrics and plots -> generation
 """
 
-from lmcore.cells import ElmanCell
+from lmcore.cells import Cell, ElmanCell
 from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, split_documents
+from lmcore.counts import count_ngrams
 from lmcore.data import (
     Batch,
     DocumentBatches,
@@ -17,6 +18,7 @@ from lmcore.data import (
 )
 from lmcore.distributed import World, join_world
 from lmcore.errors import InputError, TrainingError
+from lmcore.gated import GRUCell, LSTMCell, SLSTMCell
 from lmcore.generate import (
     Sampling,
     draw,
@@ -26,10 +28,12 @@ from lmcore.generate import (
     keep_top_p,
     next_token_probs,
 )
+from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.hub import make_tokenizer, pretrained
 from lmcore.loss import cross_entropy_nats, next_token_nats
-from lmcore.metrics import Evaluation, evaluate
-from lmcore.ngram import UnigramLM
+from lmcore.metrics import Evaluation, PositionBin, count_words, evaluate
+from lmcore.mixture import InterpolatedLM, fit_mixture, nats_of_targets
+from lmcore.ngram import NGramLM, UnigramLM
 from lmcore.output import AdaptiveOutput, SampledOutput, SoftmaxOutput
 from lmcore.plots import (
     COLOURS,
@@ -39,7 +43,10 @@ from lmcore.plots import (
     reference_lines,
 )
 from lmcore.record import Run, committed, load_record
-from lmcore.rnn import RecurrentLM, RNNConfig
+from lmcore.rnn import CELLS, RecurrentLM, RNNConfig
+from lmcore.scan import MinGRUCell, MinLSTMCell, linear_recurrence, recurrence_loop, recurrence_tree
+from lmcore.smoothing import kneser_ney, laplace, maximum_likelihood
+from lmcore.tagger import BidirectionalTagger, TaggerConfig
 from lmcore.tokenizer import Tokenizer, load_tokenizer, train_bpe, train_char, train_word
 from lmcore.tokens import Tokens, token_file
 from lmcore.train_config import TrainConfig, choose_device, learning_rate_at

@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
-from lmcore.arguments import make_parser
+from lmcore.arguments import check_train, make_parser
 from lmcore.checkpoint import load_checkpoint, save_checkpoint
 from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path
 from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, corpus_tokens
 from lmcore.distributed import World, join_world
 from lmcore.errors import InputError, TrainingError
 from lmcore.generate import Sampling, generate
+from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.hub import make_tokenizer
-from lmcore.metrics import evaluate
+from lmcore.metrics import count_words, evaluate
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
 from lmcore.tokenizer import Tokenizer, tokenizer_from_json
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run_train(options: argparse.Namespace) -> None:
+    check_train(options)
     choose_device(options.device)  # a missing device should not show only after minutes of work
     if Path(options.out).is_file():
         raise InputError(f"--out {options.out} is a file; it must be a folder")
@@ -115,28 +117,36 @@ def encode(options: argparse.Namespace, tokenizer: Tokenizer, corpus: Corpus, pa
     return corpus_tokens(corpus, part, unit, tokenizer, options.cache or cache_folder(), **more)
 
 
-def make_model(options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens) -> RecurrentLM:
+def make_model(
+    options: argparse.Namespace, tokenizer: Tokenizer, train: Tokens
+) -> RecurrentLM | TransformerLM:
     """A fresh model that knows the token frequencies of the training text."""
     torch.manual_seed(options.seed)
-    config = RNNConfig(
-        vocab_size=tokenizer.vocab_size,
-        emb_dim=options.emb_dim,
-        num_layers=options.num_layers,
-        output=options.output,
-        emb_std=options.emb_std,
-        label_smoothing=options.label_smoothing,
-        tie_weights=options.tie_weights,
-        dropout=options.dropout,
-        pad_id=tokenizer.pad_id,
-    )
-    model = RecurrentLM(config)
+    config = make_model_config(options, tokenizer)
+    model = TransformerLM(config) if isinstance(config, GPTConfig) else RecurrentLM(config)
     model.start_from_frequencies(UnigramLM(train, tokenizer.vocab_size).log_probs)
     return model
 
 
+def make_model_config(options: argparse.Namespace, tokenizer: Tokenizer) -> RNNConfig | GPTConfig:
+    shared = {
+        "vocab_size": tokenizer.vocab_size,
+        "emb_dim": options.emb_dim,
+        "num_layers": options.num_layers,
+        "output": options.output,
+        "emb_std": options.emb_std,
+        "label_smoothing": options.label_smoothing,
+        "tie_weights": options.tie_weights,
+        "dropout": options.dropout,
+        "pad_id": tokenizer.pad_id,
+    }
+    if options.model == "transformer":
+        sizes = {"num_heads": options.heads, "context": options.context}
+        return GPTConfig(**shared, **{name: size for name, size in sizes.items() if size is not None})
+    return RNNConfig(cell=options.model, variational=options.variational, residual=options.residual, **shared)
+
+
 def make_train_config(options: argparse.Namespace, steps_per_epoch: int) -> TrainConfig:
-    if options.cuda_graph and options.output != "softmax":
-        raise InputError(f"--cuda-graph needs --output softmax; {options.output} asks the GPU for sizes")
     max_steps = options.max_steps
     if max_steps is None and options.max_seconds is None:
         max_steps = steps_per_epoch
@@ -163,9 +173,13 @@ def run_evaluate(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     model, tokenizer = load_checkpoint(options.checkpoint)
     corpus = read_corpus(options.corpus)
-    batches = DocumentBatches(encode(options, tokenizer, corpus, options.part), tokenizer.pad_id)
-    result = evaluate(model.to(device), batches, tokenizer.pad_id, tokenizer.token_bytes(), tokenizer.unk_id)
-    print(f"{corpus.name}, {options.part}: {result}")
+    ids = encode(options, tokenizer, corpus, options.part)
+    batches = DocumentBatches(ids, tokenizer.pad_id, reset_every=options.reset_every)
+    result = evaluate(
+        model.to(device), batches, tokenizer.pad_id, tokenizer.token_bytes(), tokenizer.unk_id,
+        num_words=count_words(corpus.part(options.part)), by_position=options.by_position,
+    )  # fmt: skip
+    print(f"{corpus.name}, {options.part}: {result}", *result.by_position, sep="\n")
 
 
 def run_generate(options: argparse.Namespace) -> None:

@@ -3,12 +3,17 @@
 import argparse
 from collections.abc import Callable
 
+from lmcore.errors import InputError
 from lmcore.output import OUTPUTS
+from lmcore.rnn import CELLS
 
+MODELS = (*CELLS, "transformer")
 Command = Callable[[argparse.Namespace], None]
 
 EXAMPLES = """examples:
   python -m lmcore train --out runs/first --max-seconds 60
+  python -m lmcore train --out runs/lstm --model lstm --emb-dim 512 --num-layers 1 --tie-weights --dropout 0.3
+  python -m lmcore train --out runs/gpt --model transformer --heads 4 --context 128
   python -m lmcore train --corpus my_book.txt --tokenizer char --out runs/mine --max-steps 500
   torchrun --nproc-per-node=2 -m lmcore train --out runs/two --batch-size 64
   python -m lmcore evaluate --checkpoint runs/first
@@ -27,7 +32,7 @@ def make_parser(train: Command, evaluate: Command, generate: Command) -> argpars
     """The parser; ``options.run`` of what it returns is the chosen command."""
     parser = argparse.ArgumentParser(
         prog="python -m lmcore",
-        description="Train a recurrent language model on text, score it, and let it write.",
+        description="Train a small language model on text, score it, and let it write.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -36,6 +41,20 @@ def make_parser(train: Command, evaluate: Command, generate: Command) -> argpars
     _add_evaluate(commands, evaluate)
     _add_generate(commands, generate)
     return parser
+
+
+def check_train(options: argparse.Namespace) -> None:
+    """Raises InputError for options of `train` that do not go together, before any work is done."""
+    others = ("variational", "residual") if options.model == "transformer" else ("heads", "context")
+    for name in others:
+        if not any(getattr(options, name) is unset for unset in (None, False)):  # 0 is a choice, too
+            raise InputError(f"--{name} does not go with --model {options.model}")
+    if options.variational and not options.dropout:
+        raise InputError("--variational is set, but --dropout is 0")
+    if options.cuda_graph and options.output != "softmax":
+        raise InputError(f"--cuda-graph needs --output softmax; {options.output} asks the GPU for sizes")
+    if options.cuda_graph and options.model == "transformer":
+        raise InputError("--cuda-graph needs a recurrent model: a Transformer's cache grows at first")
 
 
 def _add_command(commands, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
@@ -82,20 +101,7 @@ def _add_train(commands, run: Command) -> None:
     _add_batches(group)
     add("--batch-size", type=int, default=32, metavar="B", help="rows per step, over all processes")
     add("--seq-len", type=int, default=32, metavar="T", help="tokens per row and step")
-    group = parser.add_argument_group("model")
-    add = group.add_argument
-    add("--emb-dim", type=int, default=128, metavar="D", help="width of embedding and layers")
-    add("--num-layers", type=int, default=2, metavar="N", help="recurrent layers")
-    add("--tie-weights", action="store_true", help="one matrix for embedding and output")
-    add(
-        "--output",
-        choices=tuple(OUTPUTS),
-        default="softmax",
-        help="softmax is exact; adaptive and sampled are cheaper where V is large",
-    )
-    add("--emb-std", type=float, metavar="S", help="normal start of the embedding (default: Xavier)")
-    add("--dropout", type=float, default=0.0, metavar="P", help="probability of dropping a number")
-    add("--label-smoothing", type=float, default=0.0, metavar="E", help="share of the target for all tokens")
+    _add_model(parser.add_argument_group("model"))
     group = parser.add_argument_group("training")
     add = group.add_argument
     add("--learning-rate", type=float, default=3e-3, metavar="R", help="at its peak")
@@ -116,6 +122,27 @@ def _add_train(commands, run: Command) -> None:
     add("--cuda-graph", action="store_true", help="on CUDA, with streams: record the step and replay it")
 
 
+def _add_model(group) -> None:
+    add = group.add_argument
+    add("--model", choices=MODELS, default="elman", help="a recurrent cell, or a Transformer")
+    add("--emb-dim", type=int, default=128, metavar="D", help="width of embedding and layers")
+    add("--num-layers", type=int, default=2, metavar="N", help="layers, one on the other")
+    add("--tie-weights", action="store_true", help="one matrix for embedding and output")
+    add(
+        "--output",
+        choices=tuple(OUTPUTS),
+        default="softmax",
+        help="softmax is exact; adaptive and sampled are cheaper where V is large",
+    )
+    add("--emb-std", type=float, metavar="S", help="normal start of the embedding (default: Xavier)")
+    add("--dropout", type=float, default=0.0, metavar="P", help="probability of dropping a number")
+    add("--label-smoothing", type=float, default=0.0, metavar="E", help="share of the target for all tokens")
+    add("--variational", action="store_true", help="recurrent: one dropout mask per row, held over time")
+    add("--residual", action="store_true", help="recurrent: layer norm, and a detour around each layer")
+    add("--heads", type=int, metavar="N", help="transformer: attention heads (default: 4)")
+    add("--context", type=int, metavar="N", help="transformer: tokens a layer looks at (default: 128)")
+
+
 def _add_evaluate(commands, run: Command) -> None:
     parser = _add_command(commands, "evaluate", run, "Score a trained model on held-out text.")
     parser.add_argument("--checkpoint", metavar="DIR", required=True, help="folder written by train")
@@ -127,6 +154,13 @@ def _add_evaluate(commands, run: Command) -> None:
         default="validation",
         help="which part of the corpus; use test once, for the number that you report",
     )
+    parser.add_argument(
+        "--reset-every",
+        type=int,
+        metavar="K",
+        help="empty the state after every K tokens (default: carry it through each document)",
+    )
+    parser.add_argument("--by-position", action="store_true", help="also the loss by tokens read before")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 

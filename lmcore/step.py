@@ -128,6 +128,8 @@ class GraphedStep:
             raise InputError(f"cuda_graph is set, but the device is {step.device.type}")
         if step.world.size > 1 or step.config.accumulate > 1 or step.scaler.is_enabled():
             raise InputError("cuda_graph needs one process, accumulate 1 and a card with bfloat16")
+        if not all(part.numel() for part in tensors_in(step.model.initial_state(1))):
+            raise InputError("cuda_graph needs a state of one size; this model's grows as it reads")
         self.step, self.eager_steps = step, 0
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -149,14 +151,14 @@ class GraphedStep:
 
     def _record(self, batch: Batch, states: list[Any]) -> None:
         self.inputs, self.targets = (t.to(self.step.device).clone() for t in batch[:2])
-        self.state = [h.clone() for h in states[0]]
+        self.state = map_state(torch.clone, states[0])
         static = Batch(self.inputs, self.targets, True, batch.lengths)
         self.step.optimizer.zero_grad()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             loss, new_state = self.step._backward(static, self.state, int(batch.lengths.sum()))
             self.grad_norm = self.step.update()
-            for held, new in zip(self.state, new_state, strict=True):
+            for held, new in zip(tensors_in(self.state), tensors_in(new_state), strict=True):
                 held.copy_(new.detach())
         self.loss = loss
 
@@ -164,13 +166,18 @@ class GraphedStep:
         self.step.set_learning_rate(learning_rate)
         self.inputs.copy_(batch.inputs, non_blocking=True)
         self.targets.copy_(batch.targets, non_blocking=True)
-        for number, held in enumerate(self.state):
-            if not batch.carries_state:
-                held.zero_()
-            elif states[0][number] is not held:
-                held.copy_(states[0][number])
+        self._set_state(states[0] if batch.carries_state else None)
         self.graph.replay()
         return StepResult(self.loss.clone(), self.grad_norm.clone(), [self.state], int(batch.lengths.sum()))
+
+    def _set_state(self, state: Any) -> None:
+        """Copy a state into the recorded one; None: the empty state, which is zeros."""
+        if state is None:
+            for held in tensors_in(self.state):
+                held.zero_()
+        elif state is not self.state:
+            for held, given in zip(tensors_in(self.state), tensors_in(state), strict=True):
+                held.copy_(given)
 
 
 def make_step(step: Step) -> Callable[[Batch, list[Any] | None, float], StepResult]:
@@ -180,11 +187,23 @@ def make_step(step: Step) -> Callable[[Batch, list[Any] | None, float], StepResu
 
 def detach(state: Any) -> Any:
     """The same state without its past: backpropagation through time is cut here."""
+    return map_state(Tensor.detach, state)
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """The same nested lists and tuples, with ``function`` of every tensor in them."""
     if isinstance(state, Tensor):
-        return state.detach()
+        return function(state)
     if isinstance(state, list | tuple):
-        return type(state)(detach(part) for part in state)
+        return type(state)(map_state(function, part) for part in state)
     return state
+
+
+def tensors_in(state: Any) -> list[Tensor]:
+    """Every tensor of a nested state, in order."""
+    found: list[Tensor] = []
+    map_state(lambda tensor: found.append(tensor) or tensor, state)
+    return found
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:

@@ -1,6 +1,7 @@
 """A saved model is the same model; a folder whose files do not belong together is refused."""
 
 import json
+import math
 import os
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from lmcore.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, save_checkpoint
 from lmcore.errors import InputError
+from lmcore.gpt import GPTConfig, TransformerLM
+from lmcore.record import committed
 from lmcore.rnn import RecurrentLM, RNNConfig
 
 
@@ -38,6 +41,50 @@ def test_save_and_load_give_equal_logits(tokenizer, tmp_path, tie_weights):
     assert loaded_tokenizer.encode("The boat") == tokenizer.encode("The boat")
     shared = loaded.output.weight.data_ptr() == loaded.embedding.weight.data_ptr()
     assert shared is tie_weights
+
+
+def test_a_transformer_comes_back_as_one(char, tmp_path):
+    config = GPTConfig(vocab_size=char.vocab_size, emb_dim=8, num_heads=2, context=3, tie_weights=True)
+    model = TransformerLM(config)
+    save_checkpoint(tmp_path, model, char)
+    assert json.loads((tmp_path / CONFIG).read_text())["model"] == "transformer"
+    loaded, _ = load_checkpoint(tmp_path)
+    tokens = torch.tensor([char.encode_prompt("The boat")])
+    assert loaded.config == config
+    assert torch.equal(loaded(tokens)[0], model.eval()(tokens)[0])
+
+
+def test_a_file_from_before_there_were_two_kinds_holds_a_recurrent_model(saved):
+    folder, model = saved
+    fields = json.loads((folder / CONFIG).read_text())
+    assert fields.pop("model") == "recurrent"
+    (folder / CONFIG).write_text(json.dumps(fields))
+    assert load_checkpoint(folder).model.config == model.config
+    assert "model" not in json.loads((committed("elman_2x256") / CONFIG).read_text())
+    assert load_checkpoint(committed("elman_2x256")).model.config.cell == "elman"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("bigram", "model is 'bigram'; it must be one of recurrent, transformer"), (["x"], "unhashable")],
+)
+def test_an_unknown_kind_of_model_is_refused(saved, kind, message):
+    folder, _ = saved
+    change_config(folder, model=kind)
+    with pytest.raises(InputError, match=message):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_no_numbers_are_refused_with_their_name(saved, char, number):
+    folder, model = saved
+    with torch.no_grad():
+        model.output.weight[5, :3] = number
+    save_checkpoint(folder, model, char)
+    of = model.output.weight.numel()
+    expected = f"{WEIGHTS}: output.weight holds 3 of {of} numbers that are NaN or infinite"
+    with pytest.raises(InputError, match=expected):
+        load_checkpoint(folder)
 
 
 def test_saving_again_replaces_the_files_and_leaves_no_others(saved, char):

@@ -1,6 +1,8 @@
 """The command line from text to generation."""
 
+import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pytest
 
 import lmcore
 from lmcore.__main__ import main, read_corpus
+from lmcore.rnn import CELLS
 
 SMALL = ["--emb-dim", "8", "--batch-size", "2", "--seq-len", "12", "--max-steps", "3"]
 
@@ -54,6 +57,32 @@ def test_train_evaluate_generate(run, text_file, tmp_path, kind, batches):
     assert run("generate", "--checkpoint", out, "--prompt", "The", "--seed", "3")[1] == printed
 
 
+MODEL_OPTIONS = {
+    **{cell: {} for cell in CELLS},
+    "lstm": {"--variational": True, "--dropout": 0.2},
+    "gru": {"--residual": True},
+    "transformer": {"--heads": 2, "--context": 6, "--dropout": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", MODEL_OPTIONS)
+def test_every_model_trains_scores_and_writes(run, text_file, tmp_path, name):
+    chosen, out = MODEL_OPTIONS[name], tmp_path / "model"
+    options = [str(part) for pair in chosen.items() for part in pair if part is not True]
+    base = ["--corpus", text_file, "--tokenizer", "char", "--model", name, *options, *SMALL]
+    status, _, errors = run("train", *base, "--out", out)
+    assert (status, errors) == (0, "")
+    record, config = lmcore.load_record(out / "record.json"), lmcore.load_checkpoint(out).model.config
+    assert record.settings["options"]["model"] == getattr(config, "cell", "transformer") == name
+    for option, value in chosen.items():
+        assert getattr(config, {"--heads": "num_heads"}.get(option, option.removeprefix("--"))) == value
+
+    printed = run("evaluate", "--checkpoint", out, "--corpus", text_file)[1]
+    found = float(printed.removeprefix("tiny, validation: ").split()[0])
+    assert found == pytest.approx(record.validation[-1]["nats_per_token"], abs=6e-4)
+    assert run("generate", "--checkpoint", out, "--prompt", "The")[1].startswith("The")
+
+
 def test_same_seed_same_model_and_it_starts_from_the_frequencies(run, text_file, tmp_path):
     weights, first = [], []
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
@@ -75,13 +104,18 @@ def test_one_pass_is_the_default_length(run, text_file, tmp_path):
     assert len(record.steps) == record.settings["train"]["max_steps"] == (len(text) + 2 - 1) // 4 // 10
 
 
+def scored(printed: str) -> int:
+    """How many tokens an evaluation says it was over."""
+    return int(re.search(r"over +([\d,]+) tokens", printed).group(1).replace(",", ""))
+
+
 def test_parts_of_the_corpus(run, checkpoint, text_file):
     printed = {}
     for part in ("train", "validation", "test", "all"):
         arguments = ["--corpus", text_file, "--part", part]
         printed[part] = run("evaluate", "--checkpoint", checkpoint, *arguments)[1]
         assert printed[part].startswith(f"tiny, {part}: ")
-    tokens = {part: int(line.split()[-2].replace(",", "")) for part, line in printed.items()}
+    tokens = {part: scored(line) for part, line in printed.items()}
     assert tokens["all"] == tokens["train"] + tokens["validation"] + tokens["test"]
     assert tokens["train"] > tokens["validation"] > 100
 
@@ -90,6 +124,23 @@ def test_evaluation_by_sentence(run, checkpoint, text_file):
     printed = run("evaluate", "--checkpoint", checkpoint, "--corpus", text_file, "--batches", "sentences")[1]
     sentences = lmcore.split_sentences(lmcore.corpus_from_path(text_file).validation[0])
     assert f"over {sum(len(sentence) + 1 for sentence in sentences)} tokens" in printed
+
+
+def test_evaluation_says_what_the_model_remembers_and_where_it_is_good(run, checkpoint, text_file):
+    base = ["evaluate", "--checkpoint", checkpoint, "--corpus", text_file]
+    carried, reset = run(*base)[1], run(*base, "--reset-every", "8", "--by-position")[1].splitlines()
+    assert carried.endswith(" tokens, state carried\n")
+    assert reset[0].endswith(" tokens, state reset every 8 tokens")
+    assert scored(carried) == scored(reset[0]) == sum(map(scored, reset[1:]))
+    assert [re.findall(r"\d+", line)[:2] for line in reset[1:]] == [
+        ["1", "1"], ["2", "2"], ["3", "4"], ["5", "8"],
+    ]  # fmt: skip
+    assert "word perplexity" not in carried  # it holds a character that the training text has not
+    known = run(*base, "--part", "train")[1]
+    words = lmcore.count_words(lmcore.corpus_from_path(text_file).train)
+    nats = float(known.split()[2]) * scored(known)
+    shown = float(re.search(r"word perplexity ([\d.,]+)", known).group(1).replace(",", ""))
+    assert math.log(shown) == pytest.approx(nats / words, rel=1e-3)
 
 
 def test_temperature_zero_is_greedy_and_sampling_options_arrive(run, checkpoint):

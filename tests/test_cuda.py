@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from lmcore.cells import ElmanCell
 from lmcore.loss import cross_entropy_nats
-from lmcore.step import Step, make_step
+from lmcore.rnn import CELLS
+from lmcore.step import Step, make_step, tensors_in
 from lmcore.train_config import TrainConfig
 
 
@@ -33,14 +33,16 @@ def test_the_loss_in_mixed_precision(cuda, dtype):
     torch.testing.assert_close(found, exact, rtol=5e-3, atol=0)
 
 
-def test_cudnn_equals_the_loop_with_gradients(cuda):
-    cell = ElmanCell(16, 16).to(cuda).double()
+@pytest.mark.parametrize("name", CELLS)
+def test_scan_on_cuda_equals_the_loop_with_gradients(cuda, name):
+    cell = CELLS[name](16, 16).to(cuda).double()
     x = torch.randn(4, 9, 16, device=cuda, dtype=torch.float64, requires_grad=True)
-    h = torch.randn(4, 16, device=cuda, dtype=torch.float64, requires_grad=True)
-    wanted = [x, h, *cell.parameters()]
-    found, expected = cell.scan(x, h), cell.loop(x, h)
-    torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
-    grads = (torch.autograd.grad(out.square().sum(), wanted) for out in (found, expected))
+    state = cell.initial_state(4)
+    found, expected = ([out, *tensors_in(last)] for out, last in (cell.scan(x, state), cell.loop(x, state)))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-8, rtol=0)
+    totals = (sum(part.square().sum() for part in parts) for parts in (found, expected))
+    grads = (torch.autograd.grad(total, [x, *cell.parameters()]) for total in totals)
     for one, other in zip(*grads, strict=True):
         torch.testing.assert_close(one, other, atol=1e-8, rtol=0)
 

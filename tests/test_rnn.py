@@ -144,7 +144,7 @@ def test_dropout_acts_before_every_layer_and_in_training_only(monkeypatch):
         ({"dropout": -0.1}, "dropout is -0.1"),
         ({"dropout": math.nan}, "dropout is nan"),
         ({"pad_id": V}, r"pad_id is 20; it must be in \[0, 20\)"),
-        ({"cell": "gru2"}, "cell is 'gru2'; it must be one of elman"),
+        ({"cell": "gru2"}, "cell is 'gru2'; it must be one of elman, gru, lstm, slstm, mingru, minlstm"),
     ],
 )
 def test_configuration_out_of_range_is_refused(changes, message):

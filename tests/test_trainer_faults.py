@@ -1,5 +1,7 @@
 """Accumulated gradients, losses that are no numbers, memory that runs out, losses read late."""
 
+import re
+
 import pytest
 import torch
 
@@ -65,11 +67,40 @@ def test_a_run_that_diverges_from_the_command_line(run, text_file, tmp_path):
     )  # fmt: skip
     assert status == 1
     assert error.count("\n") == 1
-    assert error.startswith("lmcore: the loss is nan at step ")
-    steps = load_record(tmp_path / "out" / "record.json").steps
-    assert 0 < len(steps) < 50
-    assert f"that of step {steps[-1]['step']} was saved" in error
-    assert (tmp_path / "out" / "model.safetensors").exists()
+    assert re.match(r"lmcore: (validation after step \d+: )?the loss is nan", error)
+    assert 0 < len(load_record(tmp_path / "out" / "record.json").steps) < 50
+    saved = (tmp_path / "out" / "model.safetensors").exists()
+    assert ("none was saved" in error) is not saved
+
+
+def test_weights_that_broke_in_the_last_step_are_not_saved(make_trainer, char):
+    """The loss of a step is that of the weights before it: the validation sees the new ones first."""
+    made = make_trainer(char, eval_every=2)
+    saved, update = [], made.step.update
+
+    def breaking_update():
+        norm = update()
+        if len(made.run.steps) == 3:  # the fourth step is being taken
+            with torch.no_grad():
+                made.model.layers[0].U[0, 0] = float("nan")
+        return norm
+
+    made.save = lambda: saved.append(weights(made))
+    made.step.update = breaking_update
+    with pytest.raises(
+        TrainingError, match=r"after step 4: the loss is nan: .* \(.* that of step 2 was saved"
+    ):
+        made.fit()
+    assert len(saved) == 1
+    assert saved[0].isfinite().all()
+
+
+def test_a_model_that_comes_in_broken_is_bad_input(make_trainer, char):
+    made = make_trainer(char)
+    with torch.no_grad():
+        made.model.layers[0].U[0, 0] = float("nan")
+    with pytest.raises(InputError, match=r"^the loss is nan: layers\.0\.U holds 1 values"):
+        made.fit()
 
 
 def test_memory_of_a_gpu_that_runs_out(make_trainer, char, monkeypatch):

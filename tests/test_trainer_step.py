@@ -13,7 +13,7 @@ from torch import nn
 from lmcore.data import SentenceBatches, StreamBatches
 from lmcore.errors import InputError
 from lmcore.record import load_record
-from lmcore.step import detach, make_optimizer
+from lmcore.step import GraphedStep, detach, make_optimizer, tensors_in
 from lmcore.train_config import TrainConfig, learning_rate_at
 from lmcore.trainer import Trainer
 
@@ -74,6 +74,24 @@ def test_detach_keeps_the_shape_of_a_state():
     assert state[1][1] is None
     assert state[2] == 3
     assert torch.equal(state[0], h)
+
+
+def test_every_tensor_of_a_nested_state_is_found_in_order():
+    a, b, c = torch.zeros(1), torch.zeros(2), torch.zeros(3)
+    assert [len(part) for part in tensors_in([(a, b), [None, (c,)], 3])] == [1, 2, 3]
+
+
+def test_a_recorded_step_copies_any_state_and_empties_it():
+    step = GraphedStep.__new__(GraphedStep)  # no CUDA here: only how it keeps its state
+    step.state = held = [(torch.ones(2), torch.ones(3)), torch.ones(4)]
+    given = [(torch.full((2,), 5.0), torch.full((3,), 6.0)), torch.full((4,), 7.0)]
+    step._set_state(given)
+    assert [part[0].item() for part in tensors_in(step.state)] == [5, 6, 7]
+    step._set_state(step.state)
+    assert [part[0].item() for part in tensors_in(step.state)] == [5, 6, 7]
+    step._set_state(None)
+    assert all(part.count_nonzero() == 0 for part in tensors_in(held))
+    assert all(part.count_nonzero() for part in tensors_in(given))
 
 
 def test_equals_a_loop_written_by_hand(make_trainer, char):
