@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.measure import ROOT, headline, save, say
 from lmcore.errors import InputError
 
-NAMES = ("step", "generation", "chars", "scaling", "quality", "corpus_size", "vocabulary", "book")
+NAMES = ("step", "generation", "chars", "scaling", "quality", "corpus_size", "vocabulary", "ngrams", "book")
 
 
 def run_one(name: str, folder: Path, quick: bool, **arguments: Any) -> None:
