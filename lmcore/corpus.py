@@ -88,6 +88,10 @@ class Corpus:
     validation: Sequence[str]
     test: Sequence[str]
 
+    def part(self, name: str) -> Sequence[str]:
+        """The documents of "train", "validation", "test", or "all" three."""
+        return self.train + self.validation + self.test if name == "all" else getattr(self, name)
+
     @cached_property
     def sha256(self) -> str:
         """Checksum over every document and over which part it is in."""

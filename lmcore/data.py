@@ -75,7 +75,7 @@ def corpus_tokens(
     """
     if characters is not None and characters < 1:
         raise InputError(f"{characters} characters are asked for; it must be at least 1")
-    texts = corpus.train + corpus.validation + corpus.test if part == "all" else getattr(corpus, part)
+    texts = corpus.part(part)
     step = 1 if characters is None else max(1, -(-count_characters(texts) // characters))
     texts = texts[::step]
     if unit == "sentences":
@@ -191,16 +191,36 @@ class DocumentBatches:
     A few documents are read side by side, ``seq_len`` tokens at a time, with the state carried and
     padding behind the shorter ones. What the model has read before a token therefore depends on the
     document alone, never on ``batch_size`` or ``seq_len``: those are a matter of speed.
+
+    ``reset_every`` k empties the state after every k predictions of a document, for comparison with
+    models that read windows of k tokens; every token but the document's first is still predicted once.
+    Raises InputError for an empty document, for nothing to predict, for a size below 1.
     """
 
     def __init__(
-        self, documents: Sequence[np.ndarray], pad_id: int, batch_size: int = 16, seq_len: int = 256
+        self,
+        documents: Sequence[np.ndarray],
+        pad_id: int,
+        batch_size: int = 16,
+        seq_len: int = 256,
+        reset_every: int | None = None,
     ):
         _check_sizes(batch_size, seq_len)
+        if reset_every is not None and reset_every < 1:
+            raise InputError(f"reset_every is {reset_every}; it must be at least 1")
         self.documents = Tokens.of(documents)
-        if not (np.diff(self.documents.starts) > 1).any():
+        lengths = np.diff(self.documents.starts)
+        if not (lengths > 1).any():
             raise InputError(f"{len(documents)} documents hold 0 predictions; 2 tokens are needed")
+        if not lengths.all():
+            raise InputError(f"document {int(lengths.argmin())} of {len(lengths)} (from 0) has 0 tokens")
         self.pad_id, self.batch_size, self.seq_len = pad_id, batch_size, seq_len
+        self.reset_every = reset_every
+
+    @property
+    def state(self) -> str:
+        """In words, for the result of `lmcore.evaluate`."""
+        return "carried" if self.reset_every is None else f"reset every {self.reset_every} tokens"
 
     def to(self, device: torch.device) -> "DocumentBatches":
         """Make batches on a CUDA device if the ids fit there, else stay; returns self."""
@@ -208,14 +228,28 @@ class DocumentBatches:
         return self
 
     def __iter__(self) -> Iterator[Batch]:
-        lengths = np.diff(self.documents.starts)
+        all_starts, lengths = self._stretches()
         order = np.argsort(lengths, kind="stable")  # equal lengths together: less padding
         for start in range(0, len(order), self.batch_size):
             group = order[start : start + self.batch_size]
-            starts, sizes = self.documents.starts[group], lengths[group]
+            starts, sizes = all_starts[group], lengths[group]
             for left in range(0, int(sizes[-1]) - 1, self.seq_len):
                 window = np.clip(sizes - left, 0, self.seq_len + 1)
                 yield _rows(self.documents, starts + left, window, self.pad_id, carries_state=left > 0)
+
+    def _stretches(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each stretch that is read from an empty state starts, and its number of tokens.
+
+        The last token of one is the first of the next: as a target there, as an input here.
+        """
+        starts, lengths = self.documents.starts[:-1], np.diff(self.documents.starts)
+        if self.reset_every is None:
+            return starts, lengths
+        counts = -(-(lengths - 1) // self.reset_every)  # stretches of each document
+        number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        read_before = number * self.reset_every
+        lengths = np.minimum(np.repeat(lengths, counts) - read_before, self.reset_every + 1)
+        return np.repeat(starts, counts) + read_before, lengths
 
 
 def _rows(tokens: Tokens, starts: np.ndarray, lengths: np.ndarray, pad_id: int, carries_state: bool) -> Batch:

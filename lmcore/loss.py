@@ -154,15 +154,27 @@ def next_token_nats(
 
     Padding rows leave before the matrix product, so that they cost nothing and weigh nothing. Give
     ``num_targets`` (from ``Batch.lengths``) where it is known: a GPU then need not be asked for it. A
-    model without ``hidden`` (one made of counts) is scored from its logits.
+    counting model scores the targets itself (``target_nats``) or, failing that, through its logits; its nats
+    are added up in float64.
     """
     real = (targets != pad_id).flatten()  # (B * T,)
     count = int(real.sum()) if num_targets is None else num_targets
     rows = None if count == len(real) else real.nonzero_static(size=count).squeeze(1)
-    kept = targets.flatten() if rows is None else targets.flatten()[rows]
-    has_hidden = hasattr(model, "hidden")
-    outputs, state = model.hidden(inputs, state) if has_hidden else model(inputs, state)
-    outputs = outputs.flatten(0, 1)
-    outputs = outputs if rows is None else outputs[rows]
-    nats = model.nats(outputs, kept) if has_hidden else F.cross_entropy(outputs, kept, reduction="sum")
-    return nats, count, state
+
+    def kept(values: Tensor) -> Tensor:
+        flat = values.flatten(0, 1)  # (B * T, ...)
+        return flat if rows is None else flat[rows]
+
+    if hasattr(model, "target_nats"):
+        each, state = model.target_nats(inputs, targets, state)  # (B, T)
+        return _total(kept(each)), count, state
+    if hasattr(model, "hidden"):
+        hidden, state = model.hidden(inputs, state)  # (B, T, D)
+        return model.nats(kept(hidden), kept(targets)), count, state
+    logits, state = model(inputs, state)  # (B, T, V)
+    return _total(F.cross_entropy(kept(logits), kept(targets), reduction="none")), count, state
+
+
+def _total(nats: Float[Tensor, " N"]) -> Float[Tensor, ""]:
+    """In float64 where the device has it, so that no cut of a text shows in the sum."""
+    return nats.sum(dtype=nats.dtype if nats.device.type == "mps" else torch.float64)

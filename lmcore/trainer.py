@@ -168,11 +168,14 @@ class Trainer:
         self._pending.clear()
 
     def _diverged(self, entry: _Pending, loss: float) -> str:
-        saved = "none was" if self._saved_step is None else f"that of step {self._saved_step:,} was"
         return (
             f"the loss is {loss} at step {entry.step:,}, where the learning rate is "
-            f"{entry.learning_rate:.3g}; lower it (the last good model: {saved} saved)"
+            f"{entry.learning_rate:.3g}; lower it {self._last_good()}"
         )
+
+    def _last_good(self) -> str:
+        saved = "none was" if self._saved_step is None else f"that of step {self._saved_step:,} was"
+        return f"(the last good model: {saved} saved)"
 
     def _remember(self, entry: _Pending, loss: float) -> None:
         before = self.run.steps[-1]["tokens"] if self.run.steps else 0
@@ -205,8 +208,15 @@ class Trainer:
 
     def _validate(self, step: int) -> None:
         pad_id, unk_id = self.tokenizer.pad_id, self.tokenizer.unk_id
-        with self.step.autocast:
-            result = evaluate(self.model, self.validation, pad_id, self.token_bytes, unk_id, self.world)
+        try:
+            with self.step.autocast:
+                result = evaluate(self.model, self.validation, pad_id, self.token_bytes, unk_id, self.world)
+        except InputError as error:
+            if not step:  # the text is wrong, or the model that came in
+                raise
+            raise TrainingError(
+                f"validation after step {step:,}: {error}; lower the learning rate {self._last_good()}"
+            ) from None
         self.run.validation.append(_validation_entry(step, self.seconds, result))
         speed = f", {self.run.tokens_per_second:,.0f} tokens/s" if step else ""
         self.log(f"step {step:>6,}  {self.seconds:6.1f} s  validation: {result}{speed}")

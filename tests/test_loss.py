@@ -214,4 +214,4 @@ def test_a_model_without_hidden_outputs_is_scored_from_its_logits():
     unigram = UnigramLM([torch.tensor([2, 5, 6, 5, 3]).numpy()], vocab_size=10)
     nats, count, state = next_token_nats(unigram, inputs, targets, pad_id=0)
     assert (count, state) == (9, None)
-    torch.testing.assert_close(nats, -unigram.log_probs[targets[targets != 0]].sum())
+    torch.testing.assert_close(nats, -unigram.log_probs[targets[targets != 0]].double().sum())

@@ -89,6 +89,16 @@ def test_every_token_weighs_the_same(trained_like, char, documents):
     assert result.perplexity != pytest.approx(mean_of_perplexities, rel=1e-3)
 
 
+def test_the_mean_of_per_batch_perplexities_is_larger_and_not_returned(trained_like, char, documents):
+    """exp is convex (Jensen's inequality), so with batches of one size the mean of exps is the larger."""
+    rows = np.concatenate(char.encode_documents(documents))[: 12 * 25].reshape(12, 25)
+    batches = [shift(row[None], carries_state=False) for row in rows]
+    result = evaluate(trained_like, batches, char.pad_id)
+    perplexities = [evaluate(trained_like, [batch], char.pad_id).perplexity for batch in batches]
+    assert result.perplexity < 0.99 * np.mean(perplexities)
+    assert result.perplexity == pytest.approx(math.exp(np.mean(np.log(perplexities))), rel=1e-9)
+
+
 def test_state_is_carried_only_where_the_batch_says_so(model):
     ids = torch.randint(1, 20, (1, 12))
     first, second = ids[:, :6], ids[:, 6:]
@@ -149,6 +159,7 @@ def test_the_model_s_mode_is_restored_and_dropout_is_off_meanwhile(training):
     batches = DocumentBatches([np.arange(1, 20)], pad_id=0)
     results = [evaluate(model, batches, pad_id=0) for _ in range(2)]
     assert results[0] == results[1]
+    assert results[0].by_position == ()
     assert model.training is training
     assert all(parameter.grad is None for parameter in model.parameters())
 
