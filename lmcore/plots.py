@@ -16,6 +16,7 @@ COLOURS = {  # from Okabe and Ito's palette, told apart by colour-blind readers
     "elman": "#0072B2",
     "gru": "#009E73",
     "lstm": "#D55E00",
+    "mingru": "#56B4E9",
     "transformer": "#CC79A7",
     "n-gram": "#E69F00",
     "reference": "#7F7F7F",

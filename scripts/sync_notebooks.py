@@ -3,6 +3,9 @@
     python scripts/sync_notebooks.py            write every notebook anew
     python scripts/sync_notebooks.py --check    only say which differ; exit 1 if any does
 
+Numbers that a chapter reads from records stand in its notebook as they are in the records now: when a
+record changes, the notebook differs.
+
 Not `jupytext --sync`: that trusts modification times, which git does not keep.
 """
 
@@ -11,6 +14,11 @@ from pathlib import Path
 
 import jupytext
 from jupytext.compare import NotebookDifference, compare_notebooks
+from nbformat import NotebookNode
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book" / "_ext"))
+
+from record_numbers import RecordError, fill_in
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +32,18 @@ def notebook_of(chapter: Path) -> Path:
     return ROOT / "notebooks" / f"{chapter.stem}.ipynb"
 
 
+def read(chapter: Path, **options) -> NotebookNode:
+    """A chapter as a notebook, its numbers filled in; raises RecordError if a record lacks one."""
+    notebook = jupytext.read(chapter, **options)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            try:
+                cell.source = fill_in(cell.source, ROOT / "book" / "records")
+            except RecordError as error:
+                raise RecordError(f"book/{chapter.name}: {error}") from None
+    return notebook
+
+
 def difference(chapter: Path) -> str | None:
     """What differs between a chapter and its notebook, or None if they are a pair."""
     notebook = notebook_of(chapter)
@@ -32,20 +52,25 @@ def difference(chapter: Path) -> str | None:
     try:
         compare_notebooks(
             jupytext.read(notebook),
-            jupytext.read(chapter),
+            read(chapter),
             fmt="md:myst",
             allow_expected_differences=True,
         )
+    except RecordError as error:
+        return str(error)
     except NotebookDifference as error:
         return f"{notebook.relative_to(ROOT)} differs from its chapter: {error}"
     return None
 
 
 def write(chapter: Path) -> bool:
-    """Write the notebook of a chapter unless it is a pair already; returns whether it did."""
+    """Write the notebook of a chapter unless it is a pair already; returns whether it did.
+
+    Raises RecordError if a record lacks a number that the chapter quotes.
+    """
     if difference(chapter) is None:
         return False
-    notebook = jupytext.read(chapter, config=jupytext.config.load_jupytext_config(str(chapter)))
+    notebook = read(chapter, config=jupytext.config.load_jupytext_config(str(chapter)))
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # random ids would make every diff noisy
     jupytext.write(notebook, notebook_of(chapter), fmt="ipynb")
@@ -62,7 +87,10 @@ def main() -> int:
         ]
         print("\n".join(problems) or f"{len(chapters())} chapters, each equal to its notebook")
         return 1 if problems else 0
-    written = [chapter.stem for chapter in chapters() if write(chapter)]
+    try:
+        written = [chapter.stem for chapter in chapters() if write(chapter)]
+    except RecordError as error:
+        sys.exit(str(error))
     print(f"notebooks written: {', '.join(written) or 'none, all were up to date'}")
     return 0
 

@@ -39,11 +39,23 @@ def fit(documents: list[str], case: str, world: lmcore.World) -> dict:
     return {"run": dataclasses.asdict(run), "weight": model.layers[0].U.tolist(), "saved": len(saved)}
 
 
+def score(documents: list[str], world: lmcore.World) -> dict:
+    """An untrained model's evaluation with everything that is added up over the processes."""
+    tokenizer = lmcore.train_char(documents)
+    torch.manual_seed(0)
+    model = lmcore.RecurrentLM(lmcore.RNNConfig(vocab_size=tokenizer.vocab_size, emb_dim=12)).double()
+    ids = tokenizer.encode_documents(documents[:5])  # the last batch has one row: one process has none
+    batches = lmcore.DocumentBatches(ids, tokenizer.pad_id, batch_size=2, seq_len=50)
+    text = (tokenizer.pad_id, tokenizer.token_bytes(), tokenizer.unk_id)
+    return dataclasses.asdict(lmcore.evaluate(model, batches, *text, world, by_position=True))
+
+
 def main(documents: str, out: str) -> None:
     torch.set_num_threads(1)
     texts = json.loads(Path(documents).read_text(encoding="utf-8"))
     with lmcore.join_world() as world:
         result = {case: fit(texts, case, world) for case in CASES}
+        result["score"] = score(texts, world)
         result["text"] = world.text_from_first("naïve ☃" if world.is_first else "")
         result["sum"] = world.sum([1, world.rank])
         Path(f"{out}.{world.rank}").write_text(json.dumps(result), encoding="utf-8")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from distributed_worker import CASES, fit
+from distributed_worker import CASES, fit, score
 
 from lmcore.distributed import World, join_world
 from lmcore.errors import InputError
@@ -47,6 +47,16 @@ def test_two_processes_give_the_losses_of_one(two, documents, case):
         for one, other in zip(alone["weight"], together["weight"], strict=True):
             assert one == pytest.approx(other, abs=1e-9)
         assert together["run"]["settings"]["processes"] == 2
+
+
+def test_two_processes_score_a_text_like_one(two, documents):
+    alone = score(documents, World())
+    assert len(alone["by_position"]) > 5
+    for found in (process["score"] for process in two):
+        for name in ("total_nats", "num_tokens", "num_bytes"):
+            assert found[name] == pytest.approx(alone[name], abs=1e-9)
+        for expected, bin_ in zip(alone["by_position"], found["by_position"], strict=True):
+            assert bin_ == pytest.approx(expected, abs=1e-9)
 
 
 def test_only_rank_0_saves(two):

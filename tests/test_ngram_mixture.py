@@ -94,6 +94,16 @@ def test_fitting_depends_on_the_text_and_not_on_its_batches(counting, network, h
     torch.testing.assert_close(first.weights, again.weights, rtol=0, atol=1e-9)
 
 
+def test_fitting_switches_dropout_off(counting, held_out):
+    config = lmcore.RNNConfig(VOCAB_SIZE, emb_dim=8, emb_std=2.0, dropout=0.5)
+    network = lmcore.RecurrentLM(config).train()
+    first, again = (
+        lmcore.fit_mixture([counting, network], batches(held_out), pad_id=0).weights for _ in range(2)
+    )
+    assert torch.equal(first, again)
+    assert not network.training
+
+
 def test_weights_by_hand():
     """Of two models each is sure of its own tokens and holds the others nearly impossible."""
     sure, hopeless = -math.log(0.9), 400.0  # exp(-400) is far below the smallest float32

@@ -1,6 +1,7 @@
-"""The build's two safeguards: a stale notebook is noticed, and a change in lmcore runs chapters again."""
+"""The build's safeguards: stale notebooks and numbers are noticed, a change in lmcore runs chapters again."""
 
 import importlib
+import json
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,27 @@ def test_a_notebook_that_differs_from_its_chapter_is_noticed(scripts):
     assert "notebooks/04_elman_unit.ipynb differs from its chapter" in sync.difference(chapter)
     assert sync.write(chapter)
     assert "torch.manual_seed(1)" in (root / "notebooks" / "04_elman_unit.ipynb").read_text(encoding="utf-8")
+
+
+def test_a_number_that_its_record_no_longer_holds_is_noticed(scripts, monkeypatch):
+    sync, _, root = scripts
+    (chapter,) = sync.chapters()
+    record = root / "book" / "records" / "trial.json"
+    record.write_text('{"seconds": 12.5}', encoding="utf-8")
+    with chapter.open("a", encoding="utf-8") as file:
+        file.write("\nIt took {record}`trial.json; seconds; .1f` s.\n")
+    assert sync.write(chapter)
+    cells = json.loads(sync.notebook_of(chapter).read_text(encoding="utf-8"))["cells"]
+    assert "".join(cells[-1]["source"]).endswith("It took 12.5 s.")
+    assert sync.difference(chapter) is None
+    record.write_text('{"seconds": 13.5}', encoding="utf-8")
+    assert "notebooks/04_elman_unit.ipynb differs from its chapter" in sync.difference(chapter)
+    record.unlink()
+    missing = "book/04_elman_unit.md: {record}`trial.json; seconds; .1f`: there is no record"
+    assert sync.difference(chapter).startswith(missing)
+    monkeypatch.setattr("sys.argv", ["sync_notebooks.py"])
+    with pytest.raises(SystemExit, match="there is no record 'trial"):
+        sync.main()
 
 
 @pytest.mark.parametrize(
