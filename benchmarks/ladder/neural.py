@@ -29,7 +29,7 @@ def make_model(spec: Spec, task: Task, seed: int) -> nn.Module:
 
 
 def make_shape(spec: Spec, vocab_size: int, pad_id: int) -> nn.Module:
-    names = ("emb_dim", "num_layers", "dropout", "emb_std")
+    names = ("emb_dim", "num_layers", "dropout", "emb_std", "output")
     common = {name: getattr(spec, name) for name in names}
     common |= {"vocab_size": vocab_size, "pad_id": pad_id, "tie_weights": True}
     if spec.kind == "transformer":

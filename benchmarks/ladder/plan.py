@@ -16,6 +16,7 @@ class Spec:
     emb_dim: int = 256
     num_layers: int = 1
     dropout: float = 0.0
+    output: str = "softmax"  # or sampled: in training only, evaluation is exact
     residual: bool = False
     emb_std: float = 0.05  # of the tied matrix, at the start
     heads: int = 4  # transformer only
@@ -70,6 +71,7 @@ CHOICES: dict[str, dict[str, tuple[Any, ...]]] = {
         "emb_dim": (256, 384, 512),
         "num_layers": (1, 2),
         "dropout": (0.0, 0.1, 0.2),
+        "output": ("softmax", "sampled"),
         "batch_size": (16, 32),
         "seq_len": (32, 64),
         "learning_rate": (2e-3, 4e-3, 8e-3),
