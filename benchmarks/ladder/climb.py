@@ -17,14 +17,17 @@ from lmcore.record import environment
 
 
 def climb(setting: Setting, models: tuple[str, ...], root: Path, quick: bool, path: Path | None) -> None:
-    """Fill the folder of one setting, model by model."""
+    """Fill the folder of one setting: what counts, the trials, then the runs, seed by seed.
+
+    Seed by seed, so that a ladder that was stopped holds every model and not the first ones three times.
+    """
     task = read(setting.text, quick, path)
-    for model in models:
-        if model in COUNTING:
-            _once(root, setting, model, 0, lambda model=model: counting.measure(model, task, setting))
-            continue
-        spec = best_spec(model, setting, task, root, quick)
-        for seed in setting.seeds:
+    for model in filter(COUNTING.__contains__, models):
+        _once(root, setting, model, 0, lambda model=model: counting.measure(model, task, setting))
+    learning = [model for model in models if model not in COUNTING]
+    specs = {model: best_spec(model, setting, task, root, quick) for model in learning}
+    for seed in setting.seeds:
+        for model, spec in specs.items():
             _once(
                 root, setting, model, seed, lambda seed=seed, spec=spec: _measure(spec, task, setting, seed)
             )
