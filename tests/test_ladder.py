@@ -32,14 +32,15 @@ def ladder(tmp_path_factory, text) -> Path:
 @pytest.mark.parametrize("setting", plan.QUICK, ids=lambda setting: setting.name)
 def test_every_model_has_its_records_and_a_row_in_the_table(ladder, setting):
     found = records.results(ladder, setting.name)
-    expected = {(name, 0) for name in plan.COUNTING} | {(n, s) for n in plan.NEURAL for s in setting.seeds}
+    learning = set(plan.models_of(setting)) - set(plan.COUNTING)
+    expected = {(name, 0) for name in plan.COUNTING} | {(n, s) for n in learning for s in setting.seeds}
     assert {(result["model"], result["seed"]) for result in found} == expected
     for result in found:
         assert result["validation"]["nats_per_token"] > 0
         assert result["environment"]["commit"]
         assert (result["test"] is None) == (setting.text == "shakespeare")
     table = tables.table(ladder, setting)
-    assert [line.split("  ")[0] for line in table.splitlines()[2:]] == list(plan.all_models())
+    assert [line.split("  ")[0] for line in table.splitlines()[2:]] == list(plan.models_of(setting))
 
 
 def test_what_has_a_record_is_not_done_again(ladder, text, monkeypatch):
@@ -72,10 +73,21 @@ def test_the_best_trial_is_taken(ladder, text):
             assert result["spec"] == best["spec"]
 
 
+def test_the_longest_run_is_mixed_with_counts_and_kept(ladder):
+    folder = ladder / "longest" / "lstm-0"
+    result = json.loads((folder / records.RESULT).read_text(encoding="utf-8"))
+    mixture = result["mixture"]
+    assert 0 < mixture["weight_of_network"] < 1
+    assert mixture["validation"]["nats_per_token"] <= result["validation"]["nats_per_token"]
+    model, _ = lmcore.load_checkpoint(folder / records.WEIGHTS)
+    assert model.num_parameters == result["parameters"]
+
+
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("kind", plan.NEURAL)
 def test_every_model_gets_as_many_trials_all_different_and_always_the_same(kind, quick):
-    for setting in (s for s in (plan.QUICK if quick else plan.SETTINGS) if not s.tuned_by):
+    settings = plan.QUICK if quick else plan.SETTINGS
+    for setting in (s for s in settings if not (s.tuned_by or s.specs)):
         specs = plan.trials(kind, setting, quick)
         assert len(set(specs)) == setting.trials
         assert specs == plan.trials(kind, setting, quick)

@@ -4,13 +4,15 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import lmcore
 from benchmarks.ladder import counting, neural, records
-from benchmarks.ladder.plan import COUNTING, Setting, Spec, find_setting, trials
+from benchmarks.ladder.plan import COUNTING, Setting, Spec, find_setting, models_of, trials
 from benchmarks.ladder.task import Task, read
 from benchmarks.measure import processor, save, say
 from lmcore.record import environment
@@ -22,15 +24,16 @@ def climb(setting: Setting, models: tuple[str, ...], root: Path, quick: bool, pa
     Seed by seed, so that a ladder that was stopped holds every model and not the first ones three times.
     """
     task = read(setting.text, quick, path)
+    models = tuple(model for model in models if model in models_of(setting))
     for model in filter(COUNTING.__contains__, models):
-        _once(root, setting, model, 0, lambda model=model: counting.measure(model, task, setting))
+        _once(root, setting, model, 0, partial(counting.measure, model, task, setting))
     learning = [model for model in models if model not in COUNTING]
     specs = {model: best_spec(model, setting, task, root, quick) for model in learning}
     for seed in setting.seeds:
         for model, spec in specs.items():
-            _once(
-                root, setting, model, seed, lambda seed=seed, spec=spec: _measure(spec, task, setting, seed)
-            )
+            folder = records.run_folder(root, setting, model, seed)
+            measure = partial(_measure, spec, task, setting, seed, folder)
+            _once(root, setting, model, seed, measure)
 
 
 def _once(root: Path, setting: Setting, model: str, seed: int, measure: Callable[[], tuple]) -> None:
@@ -58,6 +61,8 @@ def here() -> dict[str, Any]:
 
 def best_spec(model: str, setting: Setting, task: Task, root: Path, quick: bool) -> Spec:
     """The trial with the best validation, at the setting's size; trials not done yet are done now."""
+    if setting.specs:
+        return next(spec for spec in setting.specs if spec.kind == model)
     tuned = find_setting(setting.tuned_by, quick) if setting.tuned_by else setting
     path = records.trials_path(root, setting, model)
     done = records.load_trials(path)
@@ -82,7 +87,9 @@ def _trial(spec: Spec, task: Task, tuned: Setting) -> dict[str, Any]:
     return {"spec": asdict(spec), "nats_per_token": last["nats_per_token"], "tokens": tokens}
 
 
-def _measure(spec: Spec, task: Task, setting: Setting, seed: int) -> tuple[dict[str, Any], Any]:
+def _measure(
+    spec: Spec, task: Task, setting: Setting, seed: int, folder: Path
+) -> tuple[dict[str, Any], lmcore.Run]:
     """Train, score on validation and (once, here) on test, time generation."""
     model, run = neural.train(spec, task, setting, seed, log=say)
     model.eval()
@@ -96,4 +103,7 @@ def _measure(spec: Spec, task: Task, setting: Setting, seed: int) -> tuple[dict[
         "validation": records.scores(task.evaluate(model, "validation")),
         "test": records.scores(task.evaluate(model, "test")) if task.test else None,
     }
+    if setting.specs:
+        lmcore.save_checkpoint(folder / records.WEIGHTS, model, task.tokenizer)
+        result["mixture"] = counting.mixed(model, task)
     return result, run

@@ -37,3 +37,19 @@ def measure(name: str, task: Task, setting: Setting) -> tuple[dict[str, Any], No
         "test": records.scores(task.evaluate(model, "test")) if task.test else None,
     }
     return result, None
+
+
+def mixed(model: nn.Module, task: Task) -> dict[str, Any]:
+    """A trained network and Kneser-Ney 5 as one model, as Mikolov et al. (2010) did.
+
+    The weights are the best ones for the validation text, so only the test scores are a measurement.
+    """
+    counted = make_model("kneser-ney 5", task)
+    batches = lmcore.DocumentBatches(task.validation, task.tokenizer.pad_id)
+    mixture = lmcore.fit_mixture([model, counted], batches, task.tokenizer.pad_id)
+    return {
+        "with": "kneser-ney 5",
+        "weight_of_network": float(mixture.weights[0]),
+        "validation": records.scores(task.evaluate(mixture, "validation")),
+        "test": records.scores(task.evaluate(mixture, "test")),
+    }

@@ -10,6 +10,7 @@ from benchmarks.ladder.plan import Setting
 from benchmarks.measure import save
 
 RESULT, RUN = "result.json", "record.json"
+WEIGHTS = "weights"  # a checkpoint; only of runs that are too long to be done again for fun
 
 
 def run_folder(root: Path, setting: Setting, model: str, seed: int) -> Path:

@@ -5,7 +5,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks.ladder import records
-from benchmarks.ladder.plan import Setting, all_models
+from benchmarks.ladder.plan import Setting, models_of
 from benchmarks.measure import text_table
 
 HEADER = ["model", "parameters", "seconds", "tokens/s", "writes/s", "validation", "test", "seeds"]
@@ -15,7 +15,7 @@ def table(root: Path, setting: Setting) -> str:
     """One row per model; bits per byte, or nats per character; mean ± standard deviation over seeds."""
     found = records.results(root, setting.name)
     measure = "bits_per_byte" if setting.text == "sotu" else "nats_per_token"
-    rows = [row(model, [r for r in found if r["model"] == model], measure) for model in all_models()]
+    rows = [row(model, [r for r in found if r["model"] == model], measure) for model in models_of(setting)]
     return text_table(HEADER, [r for r in rows if r])
 
 
