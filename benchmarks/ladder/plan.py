@@ -42,17 +42,27 @@ class Setting:
     tuned_by: str = ""  # the setting whose trials choose the rest; empty: its own
     trial_seconds: float = 80.0
     trials: int = 8
+    device: str = "cpu"
+    reset_windows: tuple[int, ...] = ()  # also scored with the state emptied after so many tokens
     specs: tuple[Spec, ...] = ()  # chosen by hand, these models only, each mixed with Kneser-Ney
 
 
+NANOGPT = (64, 256)  # the contexts of its recipes for a CPU and for a card, in characters
 LONGEST = Spec("lstm", emb_dim=512, dropout=0.3, output="sampled")
 COUNTING = ("unigram", "bigram", "kneser-ney 3", "kneser-ney 5")
 NEURAL = ("elman", "gru", "lstm", "mingru", "transformer")
 SETTINGS = (
     Setting("same_seconds", "sotu", seconds=600.0),
     Setting("same_parameters", "sotu", epochs=1, parameters=3_500_000, tuned_by="same_seconds"),
-    Setting("characters_60", "shakespeare", seconds=60.0, trial_seconds=30.0),
-    Setting("characters_600", "shakespeare", seconds=600.0, tuned_by="characters_60", seeds=(0,)),
+    Setting("characters_60", "shakespeare", seconds=60.0, trial_seconds=30.0, reset_windows=NANOGPT),
+    Setting(
+        "characters_600",
+        "shakespeare",
+        seconds=600.0,
+        tuned_by="characters_60",
+        seeds=(0,),
+        reset_windows=NANOGPT,
+    ),
     Setting("longest", "sotu", epochs=8, evaluations=24, seeds=(0,), specs=(LONGEST,)),
 )
 QUICK = tuple(
