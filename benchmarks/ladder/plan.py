@@ -40,7 +40,7 @@ class Setting:
     evaluations: int = 10  # of a run, the last included
     generated_tokens: int = 128  # of each text that is written to time it
     tuned_by: str = ""  # the setting whose trials choose the rest; empty: its own
-    trial_seconds: float = 80.0
+    trial_seconds: float = 60.0
     trials: int = 8
     device: str = "cpu"
     reset_windows: tuple[int, ...] = ()  # also scored with the state emptied after so many tokens
