@@ -32,7 +32,7 @@ class ModelConfig:
     pad_id: int = 0  # this token's embedding stays zero (tied, the output layer moves that row)
 
     def __post_init__(self):
-        self._check_sizes("vocab_size", "emb_dim", "num_layers")
+        check_sizes(self, "vocab_size", "emb_dim", "num_layers")
         for name in ("dropout", "label_smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -48,13 +48,15 @@ class ModelConfig:
         if self.tie_weights and self.output == "adaptive":
             raise InputError("tie_weights is set, but the adaptive output has no (V, D) matrix to tie")
 
-    def _check_sizes(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not isinstance(value, int):
-                raise InputError(f"{name} is {value!r}; it must be a whole number")
-            if value < 1:
-                raise InputError(f"{name} is {value}; it must be at least 1")
+
+def check_sizes(config: Any, *names: str) -> None:
+    """Raises InputError for a field that is no whole number or below 1."""
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, int):
+            raise InputError(f"{name} is {value!r}; it must be a whole number")
+        if value < 1:
+            raise InputError(f"{name} is {value}; it must be at least 1")
 
 
 class Dropout(nn.Dropout):
