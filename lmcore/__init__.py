@@ -3,9 +3,14 @@
 text -> tokens -> batches -> model -> loss -> step -> checkpoint -> metrics and plots -> generation
 """
 
+import os
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
+
+from lmcore.cache import cache_folder
 from lmcore.cells import Cell, ElmanCell
-from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, split_documents
+from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sign_checkpoint
+from lmcore.corpus import Corpus, builtin_corpus, split_documents
 from lmcore.counts import count_ngrams
 from lmcore.data import (
     Batch,
@@ -17,7 +22,7 @@ from lmcore.data import (
     split_sentences,
 )
 from lmcore.distributed import World, join_world
-from lmcore.errors import InputError, TrainingError
+from lmcore.errors import DivergedError, InputError, SaveError, TrainingError
 from lmcore.gated import GRUCell, LSTMCell, SLSTMCell
 from lmcore.generate import (
     Sampling,
@@ -29,6 +34,7 @@ from lmcore.generate import (
     next_token_probs,
 )
 from lmcore.gpt import GPTConfig, TransformerLM
+from lmcore.history import read_run
 from lmcore.hub import make_tokenizer, pretrained
 from lmcore.loss import cross_entropy_nats, next_token_nats
 from lmcore.metrics import Evaluation, PositionBin, count_words, evaluate
@@ -40,16 +46,24 @@ from lmcore.plots import (
     plot_loss,
     plot_perplexity,
     plot_probabilities,
+    plot_run,
     reference_lines,
 )
+from lmcore.reading import Reading
 from lmcore.record import Run, committed, load_record
 from lmcore.rnn import CELLS, RecurrentLM, RNNConfig
+from lmcore.run_folder import RunFolder
+from lmcore.runs import RunSummary, list_runs
 from lmcore.scan import MinGRUCell, MinLSTMCell, linear_recurrence, recurrence_loop, recurrence_tree
 from lmcore.smoothing import kneser_ney, laplace, maximum_likelihood
+from lmcore.snapshot import read_snapshot, write_snapshot
+from lmcore.snapshot_folder import load_best
+from lmcore.sources import corpus_from_path, open_corpus
 from lmcore.tagger import BidirectionalTagger, TaggerConfig
 from lmcore.tokenizer import Tokenizer, load_tokenizer, train_bpe, train_char, train_word
 from lmcore.tokens import Tokens, token_file
 from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
 from lmcore.trainer import Trainer
+from lmcore.watch import TensorBoard
 
 __version__ = "0.1.0"

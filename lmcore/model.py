@@ -33,6 +33,7 @@ class ModelConfig:
 
     def __post_init__(self):
         self._check_sizes("vocab_size", "emb_dim", "num_layers")
+        self._check_whole("pad_id")
         for name in ("dropout", "label_smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -49,12 +50,15 @@ class ModelConfig:
             raise InputError("tie_weights is set, but the adaptive output has no (V, D) matrix to tie")
 
     def _check_sizes(self, *names: str) -> None:
+        self._check_whole(*names)
         for name in names:
-            value = getattr(self, name)
-            if not isinstance(value, int):
-                raise InputError(f"{name} is {value!r}; it must be a whole number")
-            if value < 1:
-                raise InputError(f"{name} is {value}; it must be at least 1")
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+    def _check_whole(self, *names: str) -> None:
+        for name in names:
+            if not isinstance(getattr(self, name), int):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a whole number")
 
 
 class Dropout(nn.Dropout):

@@ -3,6 +3,7 @@
 
 import os
 import socket
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: no test uses the network
 
@@ -108,6 +109,17 @@ def text_file(tmp_path, documents) -> Path:
     path = tmp_path / "tiny.txt"
     path.write_text("\n".join(documents), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def quick_path(tmp_path_factory):
+    """As ``tmp_path``, in memory where that is possible: flushing to a disk takes longer than training."""
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and os.access(memory, os.W_OK)):
+        yield tmp_path_factory.mktemp("on_disk")
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="lmcore-tests-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A saved model is the same model; a folder whose files do not belong together is refused."""
 
+import copy
 import json
 import math
 import os
@@ -7,7 +8,15 @@ import os
 import pytest
 import torch
 
-from lmcore.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, save_checkpoint
+from lmcore.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    kind_of,
+    load_checkpoint,
+    save_checkpoint,
+    sign_checkpoint,
+)
 from lmcore.errors import InputError
 from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.record import committed
@@ -23,8 +32,11 @@ def saved(char, tmp_path):
 
 
 def change_config(folder, **changes) -> None:
+    """Without checksums, as a file from before there were any."""
     path = folder / CONFIG
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    fields = json.loads(path.read_text()) | changes
+    fields.pop("sha256")
+    path.write_text(json.dumps(fields))
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
@@ -58,6 +70,7 @@ def test_a_file_from_before_there_were_two_kinds_holds_a_recurrent_model(saved):
     folder, model = saved
     fields = json.loads((folder / CONFIG).read_text())
     assert fields.pop("model") == "recurrent"
+    del fields["sha256"]
     (folder / CONFIG).write_text(json.dumps(fields))
     assert load_checkpoint(folder).model.config == model.config
     assert "model" not in json.loads((committed("elman_2x256") / CONFIG).read_text())
@@ -121,6 +134,7 @@ def test_a_missing_file_is_refused(saved, name):
 @pytest.mark.parametrize("size", [0, 4, 200, -5])
 def test_truncated_weights_are_refused(saved, size):
     folder, _ = saved
+    change_config(folder)
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[:size])
     with pytest.raises(InputError, match=rf"{WEIGHTS} does not fit its configuration: .*header") as caught:
@@ -154,6 +168,7 @@ def test_a_configuration_with_another_vocabulary_is_refused_with_both_numbers(sa
 
 def test_a_tokenizer_of_another_size_is_refused_with_both_numbers(saved, char, bpe):
     folder, _ = saved
+    change_config(folder)
     bpe.save(folder / TOKENIZER)
     expected = f"tokenizer has {bpe.vocab_size} tokens, .* vocab_size is {char.vocab_size}"
     with pytest.raises(InputError, match=expected):
@@ -166,6 +181,74 @@ def test_a_damaged_configuration_is_refused(saved, content):
     (folder / CONFIG).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=r"config\.json is not a model configuration"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TOKENIZER])
+def test_a_changed_byte_is_noticed_in_each_file(saved, name):
+    folder, _ = saved
+    content = bytearray((folder / name).read_bytes())
+    at = content.index(b"8") if name == CONFIG else len(content) * 2 // 3  # "emb_dim": 8
+    content[at] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name} was changed after it was saved: its SHA-256 is \w{{64}}"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("sums", [None, [], "x", {}, {WEIGHTS: 3}, {WEIGHTS: []}, {WEIGHTS: [3]}])
+def test_damaged_checksums_are_refused(saved, sums):
+    folder, _ = saved
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": sums}))
+    with pytest.raises(InputError, match=r"config\.json (is not a model configuration|was changed after)"):
+        load_checkpoint(folder)
+
+
+def test_signing_gives_an_old_folder_its_checksums_and_changes_nothing_else(saved):
+    folder, model = saved
+    signed = (folder / CONFIG).read_bytes()
+    others = {name: (folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER)}
+    change_config(folder)
+    assert load_checkpoint(folder).model.config == model.config  # nobody can know better
+    sign_checkpoint(folder)
+    assert (folder / CONFIG).read_bytes() == signed
+    assert {name: (folder / name).read_bytes() for name in others} == others
+    load_checkpoint(folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(InputError, match=f"has no {WEIGHTS}"):
+        sign_checkpoint(folder)
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_process_that_is_killed_while_saving_leaves_a_model_that_loads(saved, char, monkeypatch, at):
+    """Either the old weights or the new ones: the configuration knows both in between."""
+    folder, old = saved
+    new = copy.deepcopy(old)
+    torch.nn.init.normal_(new.output.bias)
+    replace, calls = os.replace, []
+
+    class Killed(BaseException):
+        pass
+
+    def dying_replace(source, target):
+        calls.append(1)
+        if len(calls) > at // 2:
+            if at % 2:  # after the file has its new name
+                replace(source, target)
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr("lmcore.durable.os.replace", dying_replace)
+    with pytest.raises(Killed):
+        save_checkpoint(folder, new, char)
+    monkeypatch.undo()
+    found = load_checkpoint(folder).model.output.bias
+    assert torch.equal(found, old.output.bias) or torch.equal(found, new.output.bias)
+    assert torch.equal(found, new.output.bias) == (at > 4)
+
+
+def test_a_model_of_another_kind_is_refused():
+    with pytest.raises(InputError, match="is a Linear; a checkpoint can hold RecurrentLM, TransformerLM"):
+        kind_of(torch.nn.Linear(2, 2))
 
 
 def test_a_value_out_of_range_in_the_configuration_is_refused(saved):
