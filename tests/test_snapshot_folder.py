@@ -102,9 +102,7 @@ def test_the_history_is_part_of_a_snapshot(stopped, expected):
 def test_without_any_whole_snapshot_somebody_has_to_say_so(stopped, expected):
     for step in (3, 4, 5):
         part(stopped, step).write_bytes(b"")
-    with pytest.raises(
-        InputError, match=r"none of 3 snapshots is whole; .* The same command again"
-    ):
+    with pytest.raises(InputError, match=r"none of 3 snapshots is whole; .* The same command again"):
         finish(stopped)
     assert names(stopped) == []
     assert len(list((stopped / "snapshots").glob("*.damaged"))) == 3
