@@ -26,17 +26,28 @@ def output_of(state: State) -> Float[Tensor, "B hidden_dim"]:
 
 
 class Cell(nn.Module):
-    """What every recurrent cell has. A subclass gives `forward`, `_scan` and `reset_parameters`.
+    """What every recurrent cell has. A subclass gives `forward` and `_scan`.
 
     A state is a tensor h, or a tuple of ``num_states`` tensors of which h is the first; each is
     (B, hidden_dim). States are taken in and handed back, never kept on self.
     """
 
     num_states = 1
+    num_blocks = 1  # of hidden_dim columns each, side by side in a matrix: one per gate or candidate
 
     def __init__(self, hidden_dim: int):
         super().__init__()
         self.hidden_dim = hidden_dim
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Each block Xavier-uniform (Glorot and Bengio 2010), zero biases."""
+        for parameter in self.parameters():
+            if parameter.ndim == 1:
+                nn.init.zeros_(parameter)
+            else:
+                for block in parameter.chunk(self.num_blocks, dim=1):
+                    nn.init.xavier_uniform_(block)
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros, like a parameter: the memory of having read nothing."""
@@ -77,13 +88,9 @@ class Cell(nn.Module):
 class DenseCell(Cell):
     """A cell whose step begins with x_t W and h_{t-1} U, full matrices.
 
-    Each is ``num_blocks`` blocks of hidden_dim columns side by side, one per gate or candidate.
-
     Shapes: ``W`` (input_dim, num_blocks * hidden_dim), ``U`` (hidden_dim, num_blocks * hidden_dim),
     ``b`` (num_blocks * hidden_dim,).
     """
-
-    num_blocks = 1
 
     def __init__(self, input_dim: int, hidden_dim: int):
         super().__init__(hidden_dim)
@@ -92,16 +99,6 @@ class DenseCell(Cell):
         self.U = nn.Parameter(torch.empty(hidden_dim, columns))
         self.b = nn.Parameter(torch.empty(columns))
         self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Each block Xavier-uniform (Glorot and Bengio 2010), zero biases."""
-        for parameter in self.parameters():
-            if parameter.ndim == 1:
-                nn.init.zeros_(parameter)
-            else:
-                for block in parameter.chunk(self.num_blocks, dim=1):
-                    nn.init.xavier_uniform_(block)
 
     def _torch_layer(self, kernel, x: Tensor, state: Tensor | tuple[Tensor, ...], b_u: Tensor):
         """`torch.rnn_tanh`, `torch.gru` or `torch.lstm`, on CUDA cuDNN; ``b_u``: their second bias."""

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lmcore.errors import InputError
-from lmcore.model import LanguageModel, ModelConfig
+from lmcore.model import LanguageModel, ModelConfig, check_sizes
 
 Cache = tuple[Tensor, Tensor]  # keys (before their rotation) and values: (B, num_heads, S, head_dim)
 State = list[Cache]  # one per layer; S < context
@@ -31,7 +31,7 @@ class GPTConfig(ModelConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self._check_sizes("num_heads", "context")
+        check_sizes(self, "num_heads", "context")
         if self.emb_dim % (2 * self.num_heads):
             raise InputError(
                 f"emb_dim is {self.emb_dim}; with num_heads {self.num_heads} it must be a multiple of "

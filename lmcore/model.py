@@ -32,8 +32,8 @@ class ModelConfig:
     pad_id: int = 0  # this token's embedding stays zero (tied, the output layer moves that row)
 
     def __post_init__(self):
-        self._check_sizes("vocab_size", "emb_dim", "num_layers")
-        self._check_whole("pad_id")
+        check_sizes(self, "vocab_size", "emb_dim", "num_layers")
+        check_whole(self, "pad_id")
         for name in ("dropout", "label_smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -49,16 +49,20 @@ class ModelConfig:
         if self.tie_weights and self.output == "adaptive":
             raise InputError("tie_weights is set, but the adaptive output has no (V, D) matrix to tie")
 
-    def _check_sizes(self, *names: str) -> None:
-        self._check_whole(*names)
-        for name in names:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
-    def _check_whole(self, *names: str) -> None:
-        for name in names:
-            if not isinstance(getattr(self, name), int):
-                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a whole number")
+def check_whole(config: Any, *names: str) -> None:
+    """Raises InputError for a field that is no whole number."""
+    for name in names:
+        if not isinstance(getattr(config, name), int):
+            raise InputError(f"{name} is {getattr(config, name)!r}; it must be a whole number")
+
+
+def check_sizes(config: Any, *names: str) -> None:
+    """Raises InputError for a field that is no whole number or below 1."""
+    check_whole(config, *names)
+    for name in names:
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)}; it must be at least 1")
 
 
 class Dropout(nn.Dropout):

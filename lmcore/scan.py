@@ -116,24 +116,14 @@ def linear_recurrence(
 class LinearCell(Cell):
     """A recurrent cell that is a linear recurrence: its gates see the input, never the state.
 
-    A subclass gives `terms`. Shapes: ``W`` (input_dim, num_blocks * hidden_dim), one block of columns per
-    gate or candidate, and ``b`` as wide.
+    A subclass gives `terms`. Shapes: ``W`` (input_dim, num_blocks * hidden_dim), and ``b`` as wide.
     """
-
-    num_blocks: int
 
     def __init__(self, input_dim: int, hidden_dim: int):
         super().__init__(hidden_dim)
         self.W = nn.Parameter(torch.empty(input_dim, self.num_blocks * hidden_dim))
         self.b = nn.Parameter(torch.empty(self.num_blocks * hidden_dim))
         self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Each block Xavier-uniform (Glorot and Bengio 2010), zero bias."""
-        for block in self.W.chunk(self.num_blocks, dim=1):
-            nn.init.xavier_uniform_(block)
-        nn.init.zeros_(self.b)
 
     def terms(
         self, x: Float[Tensor, "*rows input_dim"]

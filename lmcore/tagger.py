@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lmcore.errors import InputError
+from lmcore.model import check_sizes
 from lmcore.rnn import CELLS
 
 
@@ -26,9 +27,7 @@ class TaggerConfig:
     pad_id: int = 0  # this token's embedding stays zero
 
     def __post_init__(self):
-        for name in ("vocab_size", "num_tags", "emb_dim", "hidden_dim"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_sizes(self, "vocab_size", "num_tags", "emb_dim", "hidden_dim")
         if not 0 <= self.pad_id < self.vocab_size:
             raise InputError(f"pad_id is {self.pad_id}; it must be in [0, {self.vocab_size})")
         if self.cell not in CELLS:

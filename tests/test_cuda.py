@@ -64,7 +64,7 @@ def test_a_step_never_waits_for_the_gpu(cuda, make_trainer, char, cuda_graph):
     made = make_trainer(char, device="cuda", cuda_graph=cuda_graph)
     take_step, states = make_step(made.step), None
     for number, batch in enumerate(made.batches.epoch(0)):
-        torch.cuda.set_sync_debug_mode("error" if number > 5 else "default")
+        torch.cuda.set_sync_debug_mode("error" if number > 5 else "default")  # a wait raises
         try:
             states = take_step(batch, states, 1e-3).states
         finally:

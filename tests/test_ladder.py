@@ -39,6 +39,8 @@ def test_every_model_has_its_records_and_a_row_in_the_table(ladder, setting):
         assert result["validation"]["nats_per_token"] > 0
         assert result["environment"]["commit"]
         assert (result["test"] is None) == (setting.text == "shakespeare")
+        if result["model"] in learning:
+            assert set(result.get("validation_reset", {})) == set(map(str, setting.reset_windows))
     table = tables.table(ladder, setting)
     assert [line.split("  ")[0] for line in table.splitlines()[2:]] == list(plan.models_of(setting))
 
@@ -119,6 +121,7 @@ def test_bad_input_is_told_in_one_line(capsys, tmp_path):
     for arguments, message in (
         (["--model", "oracle"], "there is no model 'oracle'"),
         (["--setting", "x"], "there is no setting 'x'"),
+        (["--device", "abacus"], "device is 'abacus'"),
         (["--setting", "characters_60", "--text", str(tmp_path / "none.txt")], "give --text"),
     ):
         assert command.main([*arguments, "--quick", "--out", str(tmp_path)]) == 2

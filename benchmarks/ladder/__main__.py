@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import ladder
@@ -11,6 +12,7 @@ from benchmarks.ladder.plan import SETTINGS, all_models, find_setting
 from benchmarks.ladder.tables import table
 from benchmarks.measure import ROOT
 from lmcore.errors import InputError
+from lmcore.train_config import choose_device
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,13 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the records (default: book/records/ladder)")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs")
     parser.add_argument("--text", type=Path, default=TEXT, help="the text for characters")
+    parser.add_argument("--device", default="cpu", help="cuda: take another folder for --out")
     options = parser.parse_args(arguments)
     root = options.out or ROOT / ("runs/ladder_quick" if options.quick else "book/records/ladder")
     try:
         for model in options.model:
             if model not in all_models():
                 raise InputError(f"there is no model {model!r}; there are: {', '.join(all_models())}")
+        choose_device(options.device)
         for setting in [find_setting(name, options.quick) for name in options.setting]:
+            setting = replace(setting, device=options.device)
             climb(setting, tuple(options.model), root, options.quick, options.text)
             print(f"{setting.name}\n{table(root, setting)}\n", flush=True)
     except InputError as error:

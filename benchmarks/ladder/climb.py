@@ -41,7 +41,7 @@ def _once(root: Path, setting: Setting, model: str, seed: int, measure: Callable
     if (folder / records.RESULT).exists():
         say(f"{setting.name}: {folder.name} has a record")
         return
-    head = {"ladder": setting.name, "model": model, "seed": seed, "environment": here()}
+    head = {"ladder": setting.name, "model": model, "seed": seed, "environment": here(setting)}
     start = time.perf_counter()
     result, run = measure()
     records.save_result(folder, {**head, **result}, run)
@@ -49,10 +49,10 @@ def _once(root: Path, setting: Setting, model: str, seed: int, measure: Callable
     say(f"{setting.name}: {folder.name}, validation {shown:.4f}, {time.perf_counter() - start:.0f} s in all")
 
 
-def here() -> dict[str, Any]:
+def here(setting: Setting) -> dict[str, Any]:
     """The environment of a record, and how busy the machine was when the run began."""
     return {
-        **environment(torch.device("cpu")),
+        **environment(torch.device(setting.device)),
         "processor": processor(),
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
@@ -70,7 +70,12 @@ def best_spec(model: str, setting: Setting, task: Task, root: Path, quick: bool)
         if any(trial["spec"] == asdict(spec) for trial in done):
             continue
         done.append(_trial(spec, task, tuned))
-        about = {"ladder": tuned.name, "model": model, "seconds": tuned.trial_seconds, "environment": here()}
+        about = {
+            "ladder": tuned.name,
+            "model": model,
+            "seconds": tuned.trial_seconds,
+            "environment": here(setting),
+        }
         save({**about, "trials": done}, path)
         say(f"{tuned.name}: trial {len(done)} of {model}, {done[-1]['nats_per_token']:.4f} nats per token")
     best = Spec(**min(done, key=lambda trial: trial["nats_per_token"])["spec"])
@@ -80,8 +85,10 @@ def best_spec(model: str, setting: Setting, task: Task, root: Path, quick: bool)
 
 
 def _trial(spec: Spec, task: Task, tuned: Setting) -> dict[str, Any]:
+    """A short run, compared on every fourth validation document: enough to choose by, and soon done."""
     short = replace(tuned, seconds=tuned.trial_seconds, evaluations=1)
-    _, run = neural.train(spec, task, short, seed=100, log=lambda line: None)  # a seed of no other run
+    part = replace(task, validation=task.validation[::4])
+    _, run = neural.train(spec, part, short, seed=100, log=lambda line: None)  # a seed of no other run
     last = run.validation[-1]
     tokens = run.steps[-1]["tokens"]
     return {"spec": asdict(spec), "nats_per_token": last["nats_per_token"], "tokens": tokens}
@@ -103,6 +110,11 @@ def _measure(
         "validation": records.scores(task.evaluate(model, "validation")),
         "test": records.scores(task.evaluate(model, "test")) if task.test else None,
     }
+    if setting.reset_windows:
+        result["validation_reset"] = {
+            str(k): records.scores(task.evaluate(model, "validation", reset_every=k))
+            for k in setting.reset_windows
+        }
     if setting.specs:
         lmcore.save_checkpoint(folder / records.WEIGHTS, model, task.tokenizer)
         result["mixture"] = counting.mixed(model, task)

@@ -63,14 +63,14 @@ def train(
         limit = {"max_steps": max(1, (setting.epochs or 1) * len(batches))}
         steps = limit["max_steps"]
     else:
-        steps = setting.seconds / _seconds_per_step(spec, task, batches)
+        steps = setting.seconds / _seconds_per_step(spec, task, batches, setting.device)
     config = lmcore.TrainConfig(
         **limit,
         learning_rate=spec.learning_rate,
         weight_decay=spec.weight_decay,
         eval_every=max(1, math.ceil(steps / setting.evaluations)),
         seed=seed,
-        device="cpu",
+        device=setting.device,
     )
     validation = lmcore.DocumentBatches(task.validation, task.tokenizer.pad_id)
     about = {"corpus": task.name, "corpus_sha256": task.sha256, "ladder": setting.name, "spec": asdict(spec)}
@@ -78,9 +78,9 @@ def train(
     return model, thinned(run)
 
 
-def _seconds_per_step(spec: Spec, task: Task, batches: lmcore.StreamBatches) -> float:
+def _seconds_per_step(spec: Spec, task: Task, batches: lmcore.StreamBatches, device: str) -> float:
     """Of a model that is thrown away, after a step of warm-up; only to place the validations."""
-    config = lmcore.TrainConfig(max_steps=min(CALIBRATION_STEPS, len(batches)), device="cpu")
+    config = lmcore.TrainConfig(max_steps=min(CALIBRATION_STEPS, len(batches)), device=device)
     quiet = lmcore.Trainer(make_model(spec, task, 0), batches, task.tokenizer, config, log=lambda line: None)
     steps = quiet.fit().steps
     return (steps[-1]["seconds"] - steps[0]["seconds"]) / max(1, len(steps) - 1) or steps[0]["seconds"]

@@ -40,19 +40,29 @@ class Setting:
     evaluations: int = 10  # of a run, the last included
     generated_tokens: int = 128  # of each text that is written to time it
     tuned_by: str = ""  # the setting whose trials choose the rest; empty: its own
-    trial_seconds: float = 90.0
+    trial_seconds: float = 60.0
     trials: int = 8
+    device: str = "cpu"
+    reset_windows: tuple[int, ...] = ()  # also scored with the state emptied after so many tokens
     specs: tuple[Spec, ...] = ()  # chosen by hand, these models only, each mixed with Kneser-Ney
 
 
+NANOGPT = (64, 256)  # the contexts of its recipes for a CPU and for a card, in characters
 LONGEST = Spec("lstm", emb_dim=512, dropout=0.3, output="sampled")
 COUNTING = ("unigram", "bigram", "kneser-ney 3", "kneser-ney 5")
 NEURAL = ("elman", "gru", "lstm", "mingru", "transformer")
 SETTINGS = (
     Setting("same_seconds", "sotu", seconds=600.0),
     Setting("same_parameters", "sotu", epochs=1, parameters=3_500_000, tuned_by="same_seconds"),
-    Setting("characters_60", "shakespeare", seconds=60.0, trial_seconds=30.0),
-    Setting("characters_600", "shakespeare", seconds=600.0, tuned_by="characters_60", seeds=(0,)),
+    Setting("characters_60", "shakespeare", seconds=60.0, trial_seconds=30.0, reset_windows=NANOGPT),
+    Setting(
+        "characters_600",
+        "shakespeare",
+        seconds=600.0,
+        tuned_by="characters_60",
+        seeds=(0,),
+        reset_windows=NANOGPT,
+    ),
     Setting("longest", "sotu", epochs=8, evaluations=24, seeds=(0,), specs=(LONGEST,)),
 )
 QUICK = tuple(
@@ -79,7 +89,7 @@ CHOICES: dict[str, dict[str, tuple[Any, ...]]] = {
         "output": ("sampled",),
         "batch_size": (16, 32),
         "seq_len": (32, 64),
-        "learning_rate": (2e-3, 4e-3, 8e-3),
+        "learning_rate": (1e-3, 2e-3, 4e-3),
     },
     "shakespeare": {
         "emb_dim": (192, 256, 384),
@@ -93,7 +103,7 @@ CHOICES: dict[str, dict[str, tuple[Any, ...]]] = {
 QUICK_CHOICES = {"emb_dim": (16, 32), "batch_size": (2, 4), "seq_len": (16,)}
 OWN: dict[str, dict[str, tuple[Any, ...]]] = {  # where a family is at home: it replaces the common choices
     "mingru": {"num_layers": (2, 3), "residual": (True,)},
-    "transformer": {"num_layers": (2, 4), "learning_rate": (1e-3, 2e-3, 4e-3)},
+    "transformer": {"num_layers": (2, 4), "learning_rate": (5e-4, 1e-3, 2e-3)},
 }
 
 

@@ -25,9 +25,9 @@ class Task:
     validation: list[np.ndarray]
     test: list[np.ndarray]  # empty where the text has none
 
-    def evaluate(self, model, part: str) -> lmcore.Evaluation:
-        """Whole documents, each read from its beginning with the state carried."""
-        batches = lmcore.DocumentBatches(getattr(self, part), self.tokenizer.pad_id)
+    def evaluate(self, model, part: str, reset_every: int | None = None) -> lmcore.Evaluation:
+        """Whole documents, each read from its beginning; the state carried, or emptied so often."""
+        batches = lmcore.DocumentBatches(getattr(self, part), self.tokenizer.pad_id, reset_every=reset_every)
         token_bytes = self.tokenizer.token_bytes()
         return lmcore.evaluate(model, batches, self.tokenizer.pad_id, token_bytes, self.tokenizer.unk_id)
 
