@@ -7,7 +7,6 @@ import os
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
 
-from lmcore.cache import cache_folder
 from lmcore.cells import Cell, ElmanCell
 from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sign_checkpoint
 from lmcore.corpus import Corpus, builtin_corpus, split_documents
@@ -34,7 +33,6 @@ from lmcore.generate import (
     next_token_probs,
 )
 from lmcore.gpt import GPTConfig, TransformerLM
-from lmcore.history import read_run
 from lmcore.hub import make_tokenizer, pretrained
 from lmcore.loss import cross_entropy_nats, next_token_nats
 from lmcore.metrics import Evaluation, PositionBin, count_words, evaluate
@@ -49,21 +47,23 @@ from lmcore.plots import (
     plot_run,
     reference_lines,
 )
-from lmcore.reading import Reading
 from lmcore.record import Run, committed, load_record
 from lmcore.rnn import CELLS, RecurrentLM, RNNConfig
-from lmcore.run_folder import RunFolder
-from lmcore.runs import RunSummary, list_runs
+from lmcore.runs.folder import RunFolder
+from lmcore.runs.history import read_run
+from lmcore.runs.listing import RunSummary, list_runs
+from lmcore.runs.snapshots import load_best
+from lmcore.runs.watch import TensorBoard
 from lmcore.scan import MinGRUCell, MinLSTMCell, linear_recurrence, recurrence_loop, recurrence_tree
 from lmcore.smoothing import kneser_ney, laplace, maximum_likelihood
 from lmcore.snapshot import read_snapshot, write_snapshot
-from lmcore.snapshot_folder import load_best
-from lmcore.sources import corpus_from_path, open_corpus
+from lmcore.sources.cache import cache_folder
+from lmcore.sources.reading import Reading
+from lmcore.sources.source import corpus_from_path, open_corpus
 from lmcore.tagger import BidirectionalTagger, TaggerConfig
 from lmcore.tokenizer import Tokenizer, load_tokenizer, train_bpe, train_char, train_word
 from lmcore.tokens import Tokens, token_file
 from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
 from lmcore.trainer import Trainer
-from lmcore.watch import TensorBoard
 
 __version__ = "0.1.0"

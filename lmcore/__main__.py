@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from lmcore.arguments import check_train, make_parser, parse, reading_of
-from lmcore.cache import cache_folder
 from lmcore.checkpoint import load_checkpoint
 from lmcore.corpus import Corpus
 from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, corpus_tokens
@@ -21,14 +20,15 @@ from lmcore.hub import make_tokenizer
 from lmcore.metrics import count_words, evaluate
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
-from lmcore.run_folder import RECORD, RunFolder
-from lmcore.runs import list_runs, table
-from lmcore.sources import open_corpus
+from lmcore.runs.folder import RECORD, RunFolder
+from lmcore.runs.listing import list_runs, table
+from lmcore.runs.watch import TensorBoard
+from lmcore.sources.cache import cache_folder
+from lmcore.sources.source import open_corpus
 from lmcore.tokenizer import Tokenizer, tokenizer_from_json
 from lmcore.tokens import Tokens
 from lmcore.train_config import TrainConfig, choose_device
 from lmcore.trainer import Trainer
-from lmcore.watch import TensorBoard
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from lmcore.errors import InputError
 from lmcore.output import OUTPUTS
-from lmcore.reading import Reading
 from lmcore.rnn import CELLS
+from lmcore.sources.reading import Reading
 
 MODELS = (*CELLS, "transformer")
 Command = Callable[[argparse.Namespace], None]
@@ -101,6 +101,8 @@ def check_train(options: argparse.Namespace) -> None:
             raise InputError(f"--{name} does not go with --model {options.model}")
     if options.variational and not options.dropout:
         raise InputError("--variational is set, but --dropout is 0")
+    if options.eval_size is not None and options.eval_size < 1:
+        raise InputError(f"eval_size is {options.eval_size}; it must be at least 1")
     if options.cuda_graph and options.output != "softmax":
         raise InputError(f"--cuda-graph needs --output softmax; {options.output} asks the GPU for sizes")
     if options.cuda_graph and options.model == "transformer":

@@ -61,10 +61,10 @@ def save_checkpoint(folder: str | Path, model: RecurrentLM | TransformerLM, toke
 
 
 def sign_checkpoint(folder: str | Path) -> None:
-    """Put checksums into the configuration of a folder that was written before there were any.
+    """Put checksums into the configuration of a folder that has none, or whose files were changed on purpose.
 
-    Nothing else changes. Whoever signs says that the files are what they should be: `load_checkpoint` will
-    refuse any other from then on. Raises InputError if a file is missing or the configuration damaged.
+    Nothing else changes. Whoever signs says that the files are what they should be: `load_checkpoint`
+    refuses any other. Raises InputError if a file is missing or the configuration damaged.
     """
     folder = Path(folder)
     _check_files(folder)
@@ -122,7 +122,7 @@ def _check_files(folder: Path) -> None:
 
 
 def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, list[str]] | None]:
-    """What ``config.json`` says of the model, and its checksums; None in a file from before they came."""
+    """What ``config.json`` says of the model, and its checksums; None if it has none."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(fields, dict):
@@ -138,7 +138,10 @@ def _read_fields(path: Path) -> tuple[dict[str, Any], dict[str, list[str]] | Non
 def _check_sums(folder: Path, fields: dict[str, Any], sums: dict[str, list[str]] | None) -> None:
     """Raises InputError for a file that is not the one whose checksum was written down."""
     if sums is None:
-        return
+        raise InputError(
+            f"{folder / CONFIG} holds no checksums, so nobody can tell whether the files are whole; "
+            "lmcore.sign_checkpoint writes them, if you trust the folder"
+        )
     found = {CONFIG: _sha256_of_fields(fields)}
     found |= {name: _sha256(folder / name) for name in (TOKENIZER, WEIGHTS)}
     for name, checksum in found.items():

@@ -1,8 +1,8 @@
 """What a corpus is: documents in three disjoint parts; and the built-in one.
 
 Documents of files stay there: where each begins, how long it is and its checksum are known, 56 bytes
-for each, and its text is read again when it is asked for. `lmcore.files` finds the documents in files,
-`lmcore.sources` the files.
+for each, and its text is read again when it is asked for. `lmcore.sources.files` finds the documents in
+files, `lmcore.sources.source` the files.
 """
 
 import csv
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmcore.errors import InputError
-from lmcore.jsonl import BadLine, text_of_line
+from lmcore.sources.jsonl import BadLine, text_of_line
 
 SPLIT_PERIOD = 20  # of every 20 documents, one is for validation and one for test
 TEST_PHASE, VALIDATION_PHASE = 9, 19

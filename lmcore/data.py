@@ -74,7 +74,7 @@ def corpus_tokens(
     is told where the file is. Raises InputError for ``characters`` below 1.
     """
     if characters is not None and characters < 1:
-        raise InputError(f"{characters} characters are asked for; it must be at least 1")
+        raise InputError(f"the number of characters is {characters}; it must be at least 1")
     texts = corpus.part(part)
     step = 1 if characters is None else max(1, -(-count_characters(texts) // characters))
     texts = texts[::step]

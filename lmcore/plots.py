@@ -12,8 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from lmcore.history import read_run
 from lmcore.record import Run
+from lmcore.runs.history import read_run
 
 COLOURS = {  # from Okabe and Ito's palette, told apart by colour-blind readers
     "elman": "#0072B2",

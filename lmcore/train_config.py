@@ -40,7 +40,8 @@ class TrainConfig:
         for name in (*limits, "eval_every", "save_every", "accumulate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name} is {value}; it must be above 0")
+                also = " and finite" if value == math.inf else ""
+                raise InputError(f"{name} is {value}; it must be above 0{also}")
         for name in ("warmup", "final_learning_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
@@ -50,8 +51,8 @@ class TrainConfig:
         parts = processes * self.accumulate
         if batch_size < parts:
             raise InputError(
-                f"batch_size is {batch_size}, but {processes} processes x accumulate {self.accumulate} "
-                f"need at least {parts} rows"
+                f"batch_size is {batch_size}, but accumulate {self.accumulate} x {processes} "
+                f"process{'es' * (processes > 1)} need at least {parts} rows"
             )
 
 

@@ -23,18 +23,18 @@ from lmcore.checkpoint import kind_of, save_checkpoint
 from lmcore.data import Batch, SentenceBatches, StreamBatches
 from lmcore.distributed import World
 from lmcore.errors import DivergedError, InputError, SaveError
-from lmcore.history import History
-from lmcore.keeper import Keeper, Progress
-from lmcore.ledger import Ledger, Stopwatch
-from lmcore.look import Look
 from lmcore.record import Run, environment, settings_of
-from lmcore.resume import first_broken
-from lmcore.run_folder import RunFolder
+from lmcore.runs.folder import RunFolder
+from lmcore.runs.history import History
+from lmcore.runs.keeper import Keeper, Progress
+from lmcore.runs.ledger import Ledger, Stopwatch
+from lmcore.runs.look import Look
+from lmcore.runs.resume import first_broken
+from lmcore.runs.stopping import SIGINT, SIGTERM, Interrupted, StopRequest, UntilStopped, is_interactive
+from lmcore.runs.watch import ProgressBar, headline
 from lmcore.step import Step, StepResult, guarded, make_step
-from lmcore.stopping import SIGINT, SIGTERM, Interrupted, StopRequest, UntilStopped, is_interactive
 from lmcore.tokenizer import Tokenizer
 from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
-from lmcore.watch import ProgressBar, headline
 
 
 class Trainer:
@@ -141,7 +141,7 @@ class Trainer:
     def _start(self) -> None:
         torch.manual_seed(self.config.seed)
         if self.device.type == "cpu":
-            torch.set_flush_denormal(True)  # tiny numbers are slow and change nothing
+            torch.set_flush_denormal(True)  # for good: tiny numbers are slow, and change nothing
         self._take_step = make_step(self.step)
         self.log(headline(self.model, self.device, self.world))
 

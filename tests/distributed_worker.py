@@ -10,7 +10,7 @@ import small_runs
 import torch
 
 import lmcore
-import lmcore.snapshot_folder
+import lmcore.runs.snapshots
 import lmcore.trainer
 from lmcore.snapshot import write_snapshot
 
@@ -92,12 +92,12 @@ def go_wrong(folder: Path, world: lmcore.World) -> dict:
         raise OSError(28, "No space left on device")
 
     made = small_runs.make_trainer("lstm", folder, world=world)
-    lmcore.snapshot_folder.write_snapshot = write_snapshot if world.is_first else _first_time(full)
+    lmcore.runs.snapshots.write_snapshot = write_snapshot if world.is_first else _first_time(full)
     try:
         made.fit()
     except lmcore.SaveError as error:
         message = str(error)
-    lmcore.snapshot_folder.write_snapshot = write_snapshot
+    lmcore.runs.snapshots.write_snapshot = write_snapshot
     kept = sorted(path.name for path in (folder / "snapshots").iterdir())
     world.wait()
     if not world.is_first:

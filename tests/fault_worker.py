@@ -20,7 +20,7 @@ import small_runs
 import torch
 
 import lmcore.checkpoint
-import lmcore.history
+import lmcore.runs.history
 import lmcore.snapshot
 from lmcore.__main__ import main as command_line
 
@@ -55,7 +55,7 @@ class Fuse:
     def install(self) -> None:
         for name in ("fsync", "replace", "unlink"):
             setattr(os, name, self.before_and_after(getattr(os, name)))
-        for module in (lmcore.snapshot, lmcore.history):
+        for module in (lmcore.snapshot, lmcore.runs.history):
             module.open = self.open
         lmcore.checkpoint.save_model = self.before_and_after(lmcore.checkpoint.save_model)
         Path.write_bytes = self.before_and_after(Path.write_bytes)
@@ -110,13 +110,13 @@ def at_step(order: dict[str, Any]):
 
 def run_command(order: dict[str, Any]) -> int:
     """`python -m lmcore`, with a signal at some step."""
-    watch, add = at_step(order), lmcore.history.History.add
+    watch, add = at_step(order), lmcore.runs.history.History.add
 
     def add_and_watch(self, kind: str, event: dict) -> None:
         add(self, kind, event)
         watch(kind, event)
 
-    lmcore.history.History.add = add_and_watch
+    lmcore.runs.history.History.add = add_and_watch
     return command_line(order["command"])
 
 

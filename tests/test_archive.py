@@ -12,8 +12,8 @@ from archives import COMPRESS, everything_in, named, tar_member, tar_of, zip_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmcore.archive import _Guarded, unpack_archive
 from lmcore.errors import InputError
+from lmcore.sources.archive import _Guarded, unpack_archive
 
 GIGABYTE = 10**9
 GOOD = {"a.txt": b"one", "deep/b.jsonl": b"{}", "./c.txt": b"three", "deep/d.txt.gz": b"packed"}
@@ -183,7 +183,7 @@ def test_an_archive_that_unpacks_to_too_much(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz", ".tar.zst"])
 def test_an_archive_made_to_fill_the_disk(tmp_path, ending, monkeypatch):
-    monkeypatch.setattr("lmcore.compressed.RATIO_FROM_BYTES", 2**19)
+    monkeypatch.setattr("lmcore.sources.compressed.RATIO_FROM_BYTES", 2**19)
     texts = {f"{i}.txt": bytes(2**19) for i in range(4)}
     content = zip_of(texts) if ending == ".zip" else COMPRESS[ending.removeprefix(".tar")](tar_of(texts))
     message = refusal(tmp_path, f"a{ending}", content)
@@ -194,7 +194,7 @@ def test_an_archive_made_to_fill_the_disk(tmp_path, ending, monkeypatch):
 
 def test_a_zip_whose_members_share_their_bytes(tmp_path, monkeypatch):
     """Every entry of the list points to the same deflated text: little to read, much to write."""
-    monkeypatch.setattr("lmcore.compressed.RATIO_FROM_BYTES", 2**20)
+    monkeypatch.setattr("lmcore.sources.compressed.RATIO_FROM_BYTES", 2**20)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.txt", bytes(2**18))
@@ -209,7 +209,7 @@ def test_a_zip_whose_members_share_their_bytes(tmp_path, monkeypatch):
 
 
 def test_too_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr("lmcore.archive.MAX_MEMBERS", 3)
+    monkeypatch.setattr("lmcore.sources.archive.MAX_MEMBERS", 3)
     for i, content in enumerate((zip_of(named("abcd")), tar_of(named("abcd")))):
         (tmp_path / str(i)).mkdir()
         name = ("a.zip", "a.tar")[i]
@@ -217,7 +217,7 @@ def test_too_many_members(tmp_path, monkeypatch):
 
 
 def test_a_zip_whose_list_of_members_is_long(tmp_path, monkeypatch):
-    monkeypatch.setattr("lmcore.archive.MAX_DIRECTORY_BYTES", 10_000)
+    monkeypatch.setattr("lmcore.sources.archive.MAX_DIRECTORY_BYTES", 10_000)
     message = refusal(tmp_path, "a.zip", zip_of(named(["x"] * 200)))
     assert message.startswith("a.zip is damaged or cut off: a header asks for ")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from archives import everything_in
 
-from lmcore.cache import cache_folder, kept_files
 from lmcore.errors import InputError
+from lmcore.sources.cache import cache_folder, kept_files
 
 
 @pytest.fixture

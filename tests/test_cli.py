@@ -237,4 +237,4 @@ def test_validation_on_a_part_of_the_held_out_text(run, tmp_path, documents):
     kept = sum(len(text) + 1 for text in held_out[::2])
     assert f"over {kept} tokens" in printed
     status, _, errors = run("train", *options, "--out", tmp_path / "other", "--eval-size", "0")
-    assert (status, errors) == (2, "lmcore: 0 characters are asked for; it must be at least 1\n")
+    assert (status, errors) == (2, "lmcore: eval_size is 0; it must be at least 1\n")

@@ -4,8 +4,8 @@ import pytest
 
 import lmcore
 from lmcore import __main__ as command_line
-from lmcore import run_folder
-from lmcore.history import History
+from lmcore.runs import folder as run_folder
+from lmcore.runs.history import History
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lmcore.corpus import Corpus, builtin_corpus, count_characters, split_documents
 from lmcore.errors import InputError
-from lmcore.sources import corpus_from_path
+from lmcore.sources.source import corpus_from_path
 
 
 @pytest.mark.parametrize("number", [20, 21, 29, 30, 40, 237])
@@ -164,8 +164,8 @@ def write_lines(path: Path, number: int, ending: str = "\n") -> str:
 @pytest.fixture
 def short_pieces(monkeypatch) -> int:
     """Files over 2,000 bytes are long, and are read in pieces of about 100."""
-    monkeypatch.setattr("lmcore.files.PIECE_BYTES", 100)
-    monkeypatch.setattr("lmcore.files.LONG_BYTES", 2_000)
+    monkeypatch.setattr("lmcore.sources.files.PIECE_BYTES", 100)
+    monkeypatch.setattr("lmcore.sources.files.LONG_BYTES", 2_000)
     return 100
 
 

@@ -12,11 +12,11 @@ import pytest
 from archives import everything_in, json_lines
 
 import lmcore
-from lmcore import dataset
 from lmcore.corpus import split_documents
 from lmcore.errors import InputError
-from lmcore.reading import Reading
-from lmcore.sources import open_corpus
+from lmcore.sources import dataset
+from lmcore.sources.reading import Reading
+from lmcore.sources.source import open_corpus
 
 datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
 

@@ -102,12 +102,12 @@ def test_a_world_of_one_gives_back_what_it_got():
 
 def test_more_processes_than_rows_are_refused(make_trainer, char):
     made = make_trainer(char)
-    with pytest.raises(InputError, match="batch_size is 4, but 5 processes x accumulate 1 need at least 5"):
+    with pytest.raises(InputError, match="batch_size is 4, but accumulate 1 x 5 processes need at least 5"):
         type(made)(made.model, made.batches, char, made.config, world=World(rank=0, size=5))
 
 
 def test_more_parts_than_rows_are_refused(make_trainer, char):
-    with pytest.raises(InputError, match="batch_size is 4, but 1 processes x accumulate 5 need at least 5"):
+    with pytest.raises(InputError, match="batch_size is 4, but accumulate 5 x 1 process need at least 5"):
         make_trainer(char, accumulate=5)
 
 

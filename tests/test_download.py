@@ -11,11 +11,11 @@ from archives import COMPRESS, everything_in, json_lines, named, tar_member, tar
 from https_server import Handler, https_server
 
 import lmcore
-from lmcore import download
 from lmcore.corpus import split_documents
 from lmcore.errors import InputError
-from lmcore.reading import Reading
-from lmcore.sources import open_corpus
+from lmcore.sources import download
+from lmcore.sources.reading import Reading
+from lmcore.sources.source import open_corpus
 
 TEXT = b"The text that was asked for.\n" * 100
 GIGABYTE = 10**9
@@ -329,7 +329,7 @@ UNSAFE = {
 
 @pytest.mark.parametrize("path", sorted(UNSAFE))
 def test_an_unsafe_archive_leaves_nothing_but_itself(server, run, checkpoint, tmp_path, monkeypatch, path):
-    monkeypatch.setattr("lmcore.compressed.RATIO_FROM_BYTES", 2**20)
+    monkeypatch.setattr("lmcore.sources.compressed.RATIO_FROM_BYTES", 2**20)
     url, cache = server.offer(path, UNSAFE[path]), tmp_path / "cache"
     options = ["--corpus", url, "--sha256", sha256(UNSAFE[path]), "--cache", cache]
     status, _, error = run("evaluate", "--checkpoint", checkpoint, *options)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from lmcore.errors import InputError, SaveError
-from lmcore.history import History, MetricsFile, check_metrics, read_events, read_run
 from lmcore.record import Run
+from lmcore.runs.history import History, MetricsFile, check_metrics, read_events, read_run
 
 STEP = {"step": 1, "loss": 2.5, "tokens": 10}
 
@@ -97,7 +97,7 @@ def full_disk(path, mode, buffering=-1):
 
 def test_a_full_disk_leaves_no_half_line_and_loses_none(path, monkeypatch):
     file = MetricsFile(path)
-    monkeypatch.setattr("lmcore.history.open", full_disk, raising=False)
+    monkeypatch.setattr("lmcore.runs.history.open", full_disk, raising=False)
     with file.opened():
         FullDisk.room = 60
         file.add("step", STEP)

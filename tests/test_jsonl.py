@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmcore.errors import InputError
-from lmcore.jsonl import BadLine, BadLines, lines_of, text_of_field, text_of_line
+from lmcore.sources.jsonl import BadLine, BadLines, lines_of, text_of_field, text_of_line
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(0.5) | st.text(),
@@ -97,7 +97,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line():
 
 
 def test_a_line_that_is_too_long_is_passed_by(monkeypatch):
-    monkeypatch.setattr("lmcore.jsonl.MAX_LINE_BYTES", 8)
+    monkeypatch.setattr("lmcore.sources.jsonl.MAX_LINE_BYTES", 8)
     found = list(lines_of(io.BytesIO(b"one\n" + b"x" * 30 + b"\ntwo\n" + b"y" * 8)))
     assert found == [(0, b"one\n"), (4, None), (35, b"two\n"), (39, None)]
 

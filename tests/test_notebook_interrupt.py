@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from lmcore.snapshot_folder import SNAPSHOTS
+from lmcore.runs.snapshots import SNAPSHOTS
 
 TESTS = Path(__file__).parent
 SECONDS = 300  # a limit, on a machine that does other things as well

@@ -9,7 +9,7 @@ import torch
 from small_runs import CASES, history, make_trainer, outcome
 
 from lmcore.errors import InputError
-from lmcore.resume import pack, unpack
+from lmcore.runs.resume import pack, unpack
 from lmcore.snapshot import Snapshot, describe, read_snapshot, rebuild
 
 STEPS = 7
@@ -118,7 +118,7 @@ def test_a_limit_of_seconds_counts_those_before(quick_path, monkeypatch):
         run = make_trainer("elman", folder, **settings).fit()
         return [(step["seconds"], step["learning_rate"]) for step in run.steps]
 
-    monkeypatch.setattr("lmcore.ledger.time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr("lmcore.runs.ledger.time", SimpleNamespace(perf_counter=itertools.count().__next__))
     expected = seconds_and_rates()
     assert [seconds for seconds, _ in expected] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert seconds_and_rates(3, 4) == expected

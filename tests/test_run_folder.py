@@ -9,10 +9,10 @@ import sys
 import pytest
 from small_runs import history, make_trainer
 
-from lmcore import run_folder
 from lmcore.distributed import World
 from lmcore.errors import InputError
-from lmcore.run_folder import RunFolder, differences, is_busy
+from lmcore.runs import folder as run_folder
+from lmcore.runs.folder import RunFolder, differences, is_busy
 
 HOLD = """
 import sys, filelock

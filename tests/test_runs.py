@@ -21,8 +21,8 @@ from lmcore.distributed import World
 from lmcore.errors import InputError, TrainingError
 from lmcore.plots import COLOURS
 from lmcore.record import Run
-from lmcore.runs import table
-from lmcore.watch import ProgressBar, TensorBoard, progress_text
+from lmcore.runs.listing import table
+from lmcore.runs.watch import ProgressBar, TensorBoard, progress_text
 
 
 def stop_at(step: int, folder, case: str = "elman", **train):
@@ -165,7 +165,7 @@ def test_the_bar_shows_it_on_a_terminal_only(monkeypatch):
             self.closed = True
 
     bars: list = []
-    monkeypatch.setattr("lmcore.watch.tqdm", Bar)
+    monkeypatch.setattr("lmcore.runs.watch.tqdm", Bar)
     run = Run({}, {}, steps=[{**LAST, "tokens": 6000}])
     for world in (World(), World(rank=1, size=2)):
         with ProgressBar(world) as bar:

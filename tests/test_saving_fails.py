@@ -96,7 +96,7 @@ def test_another_process_goes_on_from_the_last_whole_one(quick_path, expected, d
 
 def test_too_little_room_shows_before_the_training(quick_path, monkeypatch):
     usage = shutil.disk_usage(quick_path)._replace(free=1000)
-    monkeypatch.setattr("lmcore.snapshot_folder.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("lmcore.runs.snapshots.shutil.disk_usage", lambda path: usage)
     made = make_trainer("lstm", quick_path)
     with pytest.raises(InputError, match=r"snapshots needs 0\.\d MB more, but its disk has 0\.0 MB left"):
         made.fit()

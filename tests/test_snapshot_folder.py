@@ -7,8 +7,8 @@ import torch
 from small_runs import history, make_trainer, outcome
 
 from lmcore.errors import InputError
+from lmcore.runs.snapshots import load_best
 from lmcore.snapshot import read_snapshot
-from lmcore.snapshot_folder import load_best
 
 
 @pytest.fixture

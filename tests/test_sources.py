@@ -10,8 +10,8 @@ from archives import COMPRESS, everything_in, json_lines, named, tar_of, zip_of
 import lmcore
 from lmcore.corpus import count_characters, split_documents
 from lmcore.errors import InputError
-from lmcore.reading import Reading
-from lmcore.sources import corpus_from_path, open_corpus
+from lmcore.sources.reading import Reading
+from lmcore.sources.source import corpus_from_path, open_corpus
 
 COMPRESSIONS = tuple(COMPRESS)
 
@@ -71,8 +71,8 @@ def test_one_document_is_cut_by_position_in_every_form(tmp_path, documents, comp
 
 
 def test_a_long_text_is_the_same_documents_in_every_form(tmp_path, monkeypatch):
-    monkeypatch.setattr("lmcore.files.PIECE_BYTES", 100)
-    monkeypatch.setattr("lmcore.files.LONG_BYTES", 2_000)
+    monkeypatch.setattr("lmcore.sources.files.PIECE_BYTES", 100)
+    monkeypatch.setattr("lmcore.sources.files.LONG_BYTES", 2_000)
     text = "".join(f"line {i:04} €\n" for i in range(300))
     plain = open_corpus(write_file(tmp_path / "long.txt", text.encode()))
     assert len(plain.part("all")) == len(text.encode()) // 100
@@ -107,8 +107,8 @@ def test_what_was_unpacked_is_found_again(tmp_path, documents, monkeypatch):
     size = len(json_lines(documents))
     assert said[0].startswith(f"lines.jsonl.gz: unpacked {size:,} bytes (written in {kept}")
     assert said[1].startswith(f"texts.zip: unpacked 30 files (written in {kept}")
-    monkeypatch.setattr("lmcore.sources.unpack_file", pytest.fail)
-    monkeypatch.setattr("lmcore.sources.unpack_archive", pytest.fail)
+    monkeypatch.setattr("lmcore.sources.source.unpack_file", pytest.fail)
+    monkeypatch.setattr("lmcore.sources.source.unpack_archive", pytest.fail)
     path = path.rename(tmp_path / "moved.jsonl.gz")  # what counts is the content
     said.clear()
     assert open_corpus(path, cache=kept, log=said.append).sha256 == expected[0].sha256
@@ -165,7 +165,7 @@ def test_bad_lines_can_be_left_out(tmp_path, documents, compression):
 
 def test_a_line_that_is_too_long_is_a_bad_line(tmp_path, documents, monkeypatch):
     longest = max(json_lines(documents).splitlines(), key=len)
-    monkeypatch.setattr("lmcore.jsonl.MAX_LINE_BYTES", len(longest) + 2)
+    monkeypatch.setattr("lmcore.sources.jsonl.MAX_LINE_BYTES", len(longest) + 2)
     path = write_file(tmp_path / "lines.jsonl", json_lines([*documents, "x" * 10_000]))
     with pytest.raises(InputError, match="1 of 31 lines hold no text: line 31 has over 64 MiB"):
         open_corpus(path)
@@ -279,7 +279,7 @@ def test_unpacking_ends_at_the_limit(tmp_path, compression):
 def test_a_file_made_to_fill_the_disk_is_no_text(tmp_path, compression, monkeypatch):
     path = write_file(tmp_path / "a.txt", bytes(2**20), compression)
     assert path.stat().st_size < 2**20 / 200
-    monkeypatch.setattr("lmcore.compressed.RATIO_FROM_BYTES", 2**19)
+    monkeypatch.setattr("lmcore.sources.compressed.RATIO_FROM_BYTES", 2**19)
     with pytest.raises(InputError) as caught:
         open_corpus(path, cache=tmp_path / "cache")
     size = path.stat().st_size

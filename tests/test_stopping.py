@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from small_runs import make_trainer, outcome
 
-from lmcore import stopping
 from lmcore.distributed import World
 from lmcore.errors import InputError
-from lmcore.stopping import CALL, SIGINT, SIGTERM, Interrupted, StopRequest, UntilStopped, is_interactive
+from lmcore.runs import stopping
+from lmcore.runs.stopping import CALL, SIGINT, SIGTERM, Interrupted, StopRequest, UntilStopped, is_interactive
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_the_command_line_says_how_to_go_on(run, text_file, tmp_path, monkeypatc
 def stopping_history(monkeypatch) -> dict[int, int]:
     """Signals by the step at which this process sends them to itself."""
     signals: dict[int, int] = {}
-    from lmcore.history import History
+    from lmcore.runs.history import History
 
     add = History.add
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lmcore import ledger
 from lmcore.errors import InputError
 from lmcore.record import Run
+from lmcore.runs import ledger
 from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
 
 

@@ -117,7 +117,7 @@ def test_losses_read_late_are_the_same_history(make_trainer, char, monkeypatch):
     at_once, late = make_trainer(char, eval_every=5), make_trainer(char, eval_every=5)
     late.ledger.reading_waits = True
     reads = []
-    monkeypatch.setattr("lmcore.ledger.STEPS_UNREAD", 4)
+    monkeypatch.setattr("lmcore.runs.ledger.STEPS_UNREAD", 4)
     read = late.ledger.read
     monkeypatch.setattr(late.ledger, "read", lambda: (reads.append(len(late.ledger.pending)), read()))
     histories = [[{**step, "seconds": 0} for step in made.fit().steps] for made in (at_once, late)]

@@ -28,7 +28,7 @@ from tensor_files import TENSORS
 
 import lmcore
 from lmcore.__main__ import main
-from lmcore.runs import table
+from lmcore.runs.listing import table
 from lmcore.tokenizer import tokenizer_from_json
 
 DOCUMENTS = ["a bad cab", "a dab of bad ebb"]

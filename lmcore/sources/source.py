@@ -1,22 +1,23 @@
 """Where text comes from: the built-in corpus, a file or a folder, an address, a dataset.
 
 Whatever it is, in the end it is files of plain text or of lines of JSON on this machine, in which
-`lmcore.files` finds the documents. What had to be unpacked or fetched is kept in a folder for the next time.
+`lmcore.sources.files` finds the documents. What had to be unpacked or fetched is kept in a folder for the
+next time.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lmcore.archive import ARCHIVE_ENDINGS, unpack_archive
-from lmcore.cache import cache_folder, kept_files, sha256_of_file
-from lmcore.compressed import Meter, is_text_name, unpack_file, without_compression
 from lmcore.corpus import Corpus, Documents, Passage, TextFile, builtin_corpus, split_files
-from lmcore.dataset import dataset_file
-from lmcore.download import downloaded
 from lmcore.errors import InputError
-from lmcore.files import look_through
-from lmcore.reading import DEFAULT_FIELD, Reading
+from lmcore.sources.archive import ARCHIVE_ENDINGS, unpack_archive
+from lmcore.sources.cache import cache_folder, kept_files, sha256_of_file
+from lmcore.sources.compressed import Meter, is_text_name, unpack_file, without_compression
+from lmcore.sources.dataset import dataset_file
+from lmcore.sources.download import downloaded
+from lmcore.sources.files import look_through
+from lmcore.sources.reading import DEFAULT_FIELD, Reading
 
 DATASET = "hf:"
 Log = Callable[[str], None]
@@ -33,9 +34,9 @@ def open_corpus(
     - "hf:NAME" or "hf:NAME:CONFIG": a dataset of the Hugging Face hub, or a folder in its form;
     - "https://...": text or an archive, with its SHA-256 in ``reading``.
 
-    ``cache``: the folder for what is fetched or unpacked (default: `lmcore.cache.cache_folder`). ``log``
-    gets a line for each. Raises InputError for a source that is missing, damaged, unsafe or too large, and
-    for an option that does not go with it.
+    ``cache``: the folder for what is fetched or unpacked (default: `lmcore.cache_folder`). ``log`` gets a
+    line for each. Raises InputError for a source that is missing, damaged, unsafe or too large, and for an
+    option that does not go with it.
     """
     reading = reading or Reading()
     folder = Path(cache or cache_folder())

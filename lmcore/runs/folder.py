@@ -20,8 +20,8 @@ from lmcore.checkpoint import TOKENIZER
 from lmcore.distributed import World
 from lmcore.durable import TEMPORARY, replace_text
 from lmcore.errors import InputError
-from lmcore.history import METRICS, SETTINGS, read_settings
-from lmcore.snapshot_folder import SNAPSHOTS, SnapshotFolder
+from lmcore.runs.history import METRICS, SETTINGS, read_settings
+from lmcore.runs.snapshots import SNAPSHOTS, SnapshotFolder
 from lmcore.tokenizer import Tokenizer, load_tokenizer
 
 FORMAT = 1

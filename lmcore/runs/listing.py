@@ -10,9 +10,9 @@ from typing import Any
 
 from lmcore.distributed import World
 from lmcore.errors import InputError
-from lmcore.history import METRICS, SETTINGS, read_settings
-from lmcore.run_folder import is_busy
-from lmcore.snapshot_folder import SnapshotFolder
+from lmcore.runs.history import METRICS, SETTINGS, read_settings
+from lmcore.runs.folder import is_busy
+from lmcore.runs.snapshots import SnapshotFolder
 
 NUMBERS = ("step", "loss", "nats_per_token")
 COLUMNS = ("run", "state", "step", "loss", "validation", "last sign of life")

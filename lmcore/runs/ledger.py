@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lmcore.distributed import World
 from lmcore.errors import DivergedError
-from lmcore.history import History
+from lmcore.runs.history import History
 from lmcore.step import StepResult
 
 STEPS_UNREAD = 50  # on a GPU or over several processes losses are read this rarely: reading one waits

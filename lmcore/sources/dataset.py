@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lmcore.cache import kept_files, sha256_of_file
-from lmcore.compressed import reason_of
 from lmcore.errors import InputError
 from lmcore.hub import hub_is_offline
-from lmcore.jsonl import BadLine, BadLines, text_of_field
-from lmcore.reading import DEFAULT_FIELD, Reading
+from lmcore.sources.cache import kept_files, sha256_of_file
+from lmcore.sources.compressed import reason_of
+from lmcore.sources.jsonl import BadLine, BadLines, text_of_field
+from lmcore.sources.reading import DEFAULT_FIELD, Reading
 
 KINDS = ("csv", "json", "parquet", "arrow", "text")
 

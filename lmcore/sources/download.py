@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from lmcore.cache import kept_files, sha256_of_file
-from lmcore.compressed import COMPRESSED_ENDINGS, head_of, without_compression
 from lmcore.errors import InputError
+from lmcore.sources.cache import kept_files, sha256_of_file
+from lmcore.sources.compressed import COMPRESSED_ENDINGS, head_of, without_compression
 
 BLOCK = 2**16
 TIMEOUT = 30.0  # seconds without a byte

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 
-from lmcore.compressed import (
+from lmcore.errors import InputError
+from lmcore.sources.compressed import (
     DAMAGE,
     Meter,
     copy_within,
@@ -24,7 +25,6 @@ from lmcore.compressed import (
     unpack_file,
     without_compression,
 )
-from lmcore.errors import InputError
 
 ARCHIVE_ENDINGS = (".zip", ".tar")
 MAX_MEMBERS = 250_000

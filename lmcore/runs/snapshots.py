@@ -15,8 +15,8 @@ from lmcore.checkpoint import Checkpoint, load_checkpoint
 from lmcore.distributed import World
 from lmcore.durable import TEMPORARY
 from lmcore.errors import InputError, SaveError
-from lmcore.history import METRICS, check_metrics, read_run
-from lmcore.resume import load_weights
+from lmcore.runs.history import METRICS, check_metrics, read_run
+from lmcore.runs.resume import load_weights
 from lmcore.snapshot import Snapshot, check_snapshot, read_about, read_snapshot, write_snapshot
 
 SNAPSHOTS = "snapshots"

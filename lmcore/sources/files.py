@@ -9,7 +9,7 @@ from io import BufferedIOBase, BytesIO
 
 from lmcore.corpus import SPLIT_PERIOD, Passage, TextFile, measures
 from lmcore.errors import InputError
-from lmcore.jsonl import BadLine, BadLines, lines_of, text_of_line
+from lmcore.sources.jsonl import BadLine, BadLines, lines_of, text_of_line
 
 PIECE_BYTES = 256 * 1024  # of a long text: encoding a document takes 100 to 200 bytes per byte of text
 LONG_BYTES = SPLIT_PERIOD * PIECE_BYTES  # 5 MiB; a text over that has enough pieces to split

@@ -7,7 +7,7 @@ from lmcore.data import Batch
 from lmcore.distributed import World
 from lmcore.errors import DivergedError, InputError
 from lmcore.generate import Sampling, generate
-from lmcore.history import History
+from lmcore.runs.history import History
 from lmcore.metrics import Evaluation, evaluate
 from lmcore.step import Step
 from lmcore.tokenizer import Tokenizer
