@@ -176,7 +176,7 @@ def checkpoint(tmp_path_factory, documents) -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible():
-    """Ctrl-C arrives: a shell that starts the tests in the background makes them, and all they start, deaf."""
+    """Ctrl-C arrives: a shell that starts the tests in the background makes them deaf to it."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
