@@ -1,8 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+TOOLS := .venv/tools
+LOCKS ?= requirements.lock requirements-cuda.lock
 
-.PHONY: help book test lint bench notebooks constraints clean
+.PHONY: help book test lint bench notebooks constraints errors lock locked audit clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +35,26 @@ constraints: $(INSTALLED) ## write constraints.txt from what is installed
 	(echo "# Versions of everything that requirements.txt brings along. Made by: make constraints"; \
 	 $(BIN)/python -m pip list --format=freeze --exclude lmcore --exclude pip --exclude setuptools \
 	 | sed 's/+.*//') > constraints.txt
+
+errors: $(INSTALLED) ## write the page of error messages, by provoking every one
+	$(BIN)/python tests/malformed/page.py --write
+
+lock: $(TOOLS) ## write requirements.lock: every package with its hashes (asks the registry)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(TOOLS)/bin/python scripts/make_lock.py
+
+locked: ## install .venv from requirements.lock, every file checked by its hash (see SECURITY.md)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --require-hashes --only-binary :all: --no-deps $(LOCKS:%=-r %)
+	$(BIN)/python -m pip install --no-index --no-deps --no-build-isolation -e .
+	touch $(INSTALLED)
+
+audit: $(TOOLS) ## ask for published vulnerabilities of the packages in requirements.lock
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip $(LOCKS:%=-r %)
+
+$(TOOLS): # of their own, so that the environment of the book holds only what is pinned
+	$(PYTHON) -m venv $@
 
 clean: ## remove what was built, but not .venv
 	rm -rf _build .executed build lmcore.egg-info

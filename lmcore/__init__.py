@@ -3,9 +3,13 @@
 text -> tokens -> batches -> model -> loss -> step -> checkpoint -> metrics and plots -> generation
 """
 
+import os
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
+
 from lmcore.cells import Cell, ElmanCell
-from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, split_documents
+from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sign_checkpoint
+from lmcore.corpus import Corpus, builtin_corpus, split_documents
 from lmcore.counts import count_ngrams
 from lmcore.data import (
     Batch,
@@ -17,7 +21,7 @@ from lmcore.data import (
     split_sentences,
 )
 from lmcore.distributed import World, join_world
-from lmcore.errors import InputError, TrainingError
+from lmcore.errors import DivergedError, InputError, SaveError, TrainingError
 from lmcore.gated import GRUCell, LSTMCell, SLSTMCell
 from lmcore.generate import (
     Sampling,
@@ -40,12 +44,22 @@ from lmcore.plots import (
     plot_loss,
     plot_perplexity,
     plot_probabilities,
+    plot_run,
     reference_lines,
 )
 from lmcore.record import Run, committed, load_record
 from lmcore.rnn import CELLS, RecurrentLM, RNNConfig
+from lmcore.runs.folder import RunFolder
+from lmcore.runs.history import read_run
+from lmcore.runs.listing import RunSummary, list_runs
+from lmcore.runs.snapshots import load_best
+from lmcore.runs.watch import TensorBoard
 from lmcore.scan import MinGRUCell, MinLSTMCell, linear_recurrence, recurrence_loop, recurrence_tree
 from lmcore.smoothing import kneser_ney, laplace, maximum_likelihood
+from lmcore.snapshot import read_snapshot, write_snapshot
+from lmcore.sources.cache import cache_folder
+from lmcore.sources.reading import Reading
+from lmcore.sources.source import corpus_from_path, open_corpus
 from lmcore.tagger import BidirectionalTagger, TaggerConfig
 from lmcore.tokenizer import Tokenizer, load_tokenizer, train_bpe, train_char, train_word
 from lmcore.tokens import Tokens, token_file

@@ -1,26 +1,32 @@
-"""`python -m lmcore train | evaluate | generate`: the course's pipeline from a shell."""
+"""`python -m lmcore train | evaluate | generate | runs`: the course's pipeline from a shell."""
 
 import argparse
+import shlex
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from lmcore.arguments import check_train, make_parser
-from lmcore.checkpoint import load_checkpoint, save_checkpoint
-from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path
+from lmcore.arguments import check_train, make_parser, parse, reading_of
+from lmcore.checkpoint import load_checkpoint
+from lmcore.corpus import Corpus
 from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, corpus_tokens
 from lmcore.distributed import World, join_world
-from lmcore.errors import InputError, TrainingError
+from lmcore.errors import InputError, SaveError, TrainingError
 from lmcore.generate import Sampling, generate
 from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.hub import make_tokenizer
 from lmcore.metrics import count_words, evaluate
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
+from lmcore.runs.folder import RECORD, RunFolder
+from lmcore.runs.listing import list_runs, table
+from lmcore.runs.watch import TensorBoard
+from lmcore.sources.cache import cache_folder
+from lmcore.sources.source import open_corpus
 from lmcore.tokenizer import Tokenizer, tokenizer_from_json
-from lmcore.tokens import Tokens, cache_folder
+from lmcore.tokens import Tokens
 from lmcore.train_config import TrainConfig, choose_device
 from lmcore.trainer import Trainer
 
@@ -28,11 +34,15 @@ from lmcore.trainer import Trainer
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    After a one-line message 2 stands for bad input and 1 for a training run that failed.
+    After a one-line message 2 stands for bad input, 1 for a training run that failed, 130 for Ctrl-C.
     """
-    options = make_parser(run_train, run_evaluate, run_generate).parse_args(arguments)
+    options = parse(make_parser(run_train, run_evaluate, run_generate, run_runs), arguments)
+    options.again = shlex.join(["-m", "lmcore", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         options.run(options)
+    except KeyboardInterrupt:
+        print("lmcore: interrupted", file=sys.stderr)
+        return 130
     except TrainingError as error:
         print(f"lmcore: {error}", file=sys.stderr)
         return 1
@@ -48,8 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
 def run_train(options: argparse.Namespace) -> None:
     check_train(options)
     choose_device(options.device)  # a missing device should not show only after minutes of work
-    if Path(options.out).is_file():
-        raise InputError(f"--out {options.out} is a file; it must be a folder")
     with join_world() as world:
         train_in(world, options)
 
@@ -57,9 +65,16 @@ def run_train(options: argparse.Namespace) -> None:
 def train_in(world: World, options: argparse.Namespace) -> None:
     """Train as one of the processes of this run; rank 0 prints and writes."""
     say = print if world.is_first else lambda line: None
-    corpus = read_corpus(options.corpus)
+    folder = RunFolder(options.out, world)
+    world.first_decides(lambda: folder.check({"options": plain(options)}))
+    board = TensorBoard(folder.path / "tensorboard") if options.tensorboard and world.is_first else None
+    if not world.is_first:
+        world.wait()  # rank 0 fetches and unpacks, the others find
+    corpus = read_corpus(options, log=say)
+    if world.is_first:
+        world.wait()
     say(corpus)
-    tokenizer = shared_tokenizer(world, options, corpus)
+    tokenizer = folder.tokenizer() or shared_tokenizer(world, options, corpus)
     for prompt in options.prompt:
         tokenizer.encode_prompt(prompt)  # nor should a bad prompt
     if not world.is_first:
@@ -73,25 +88,38 @@ def train_in(world: World, options: argparse.Namespace) -> None:
     about = {"corpus": corpus.name, "corpus_sha256": corpus.sha256, "options": plain(options)}
     validation = DocumentBatches(held_out, tokenizer.pad_id)
     config = make_train_config(options, steps_per_epoch=len(batches))
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)  # before the training: failing now costs nothing
     trainer = Trainer(
-        model, batches, tokenizer, config, validation, about, log=say, world=world,
-        save=lambda: save_checkpoint(out, model, tokenizer),
+        model, batches, tokenizer, config, validation, about, log=say, world=world, folder=folder,
+        watch=board and board.add,
     )  # fmt: skip
     try:
-        trainer.fit()
-    finally:  # a run that failed leaves its history, too
-        if world.is_first and trainer.run.steps:
-            trainer.run.save(out / "record.json")
+        fit(trainer, options.again)
+    finally:
+        if board is not None:
+            board.close()
     say(f"saved model, tokenizer and run record in {options.out}")
+
+
+def fit(trainer: Trainer, again: str) -> None:
+    """Train; a run that failed or was stopped leaves its record, too."""
+    try:
+        trainer.fit()
+    except (KeyboardInterrupt, SystemExit):
+        launcher = "python" if trainer.world.size == 1 else "torchrun [as before]"
+        trainer.log(f"stopped after step {trainer.progress.step:,}; this goes on: {launcher} {again}")
+        raise
+    finally:
+        disk_is_full = isinstance(sys.exception(), SaveError)
+        if trainer.world.is_first and trainer.run.steps and not disk_is_full:
+            trainer.run.save(trainer.keeper.folder.path / RECORD)
 
 
 def shared_tokenizer(world: World, options: argparse.Namespace, corpus: Corpus) -> Tokenizer:
     """Rank 0 makes the tokenizer, the others get its text: training it twice might not give it twice."""
     text = ""
     if world.is_first:
-        tokenizer = make_tokenizer(options.tokenizer, corpus.train, options.vocab_size)
+        kind, numbers = options.tokenizer, options.replace_numbers
+        tokenizer = make_tokenizer(kind, corpus.train, options.vocab_size, numbers)
         if world.size == 1:
             return tokenizer
         text = tokenizer.to_json()
@@ -107,8 +135,8 @@ def make_batches(
     return StreamBatches(train, **sizes)
 
 
-def read_corpus(path: str | None) -> Corpus:
-    return builtin_corpus() if path is None else corpus_from_path(path)
+def read_corpus(options: argparse.Namespace, log: Callable[[str], None]) -> Corpus:
+    return open_corpus(options.corpus, reading_of(options), options.cache, log)
 
 
 def encode(options: argparse.Namespace, tokenizer: Tokenizer, corpus: Corpus, part: str, **more) -> Tokens:
@@ -157,6 +185,7 @@ def make_train_config(options: argparse.Namespace, steps_per_epoch: int) -> Trai
         accumulate=options.accumulate,
         cuda_graph=options.cuda_graph,
         eval_every=options.eval_every,
+        save_every=options.save_every,
         sample_steps=tuple(options.sample_steps),
         prompts=tuple(options.prompt),
         seed=options.seed,
@@ -166,13 +195,13 @@ def make_train_config(options: argparse.Namespace, steps_per_epoch: int) -> Trai
 
 def plain(options: argparse.Namespace) -> dict[str, Any]:
     """The options as JSON can hold them."""
-    return {name: value for name, value in vars(options).items() if name != "run"}
+    return {name: value for name, value in vars(options).items() if name not in ("run", "again")}
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     model, tokenizer = load_checkpoint(options.checkpoint)
-    corpus = read_corpus(options.corpus)
+    corpus = read_corpus(options, log=print)
     ids = encode(options, tokenizer, corpus, options.part)
     batches = DocumentBatches(ids, tokenizer.pad_id, reset_every=options.reset_every)
     result = evaluate(
@@ -193,6 +222,10 @@ def run_generate(options: argparse.Namespace) -> None:
     )
     model, tokenizer = load_checkpoint(options.checkpoint)
     print(generate(model.to(device), tokenizer, options.prompt, sampling))
+
+
+def run_runs(options: argparse.Namespace) -> None:
+    print(table(list_runs(options.folder)))
 
 
 if __name__ == "__main__":

@@ -1,74 +1,136 @@
-"""Where text comes from: the built-in corpus, a text file or a folder, split into disjoint parts.
+"""What a corpus is: documents in three disjoint parts; and the built-in one.
 
-Files are looked through once when a corpus is opened (that they are UTF-8, how long, which checksum)
-and read again, document by document, when they are used: no text stays in memory.
-
-Left out: compressed files, JSONL, downloads. One plain-text path covers the course.
+Documents of files stay there: where each begins, how long it is and its checksum are known, 56 bytes
+for each, and its text is read again when it is asked for. `lmcore.sources.files` finds the documents in
+files, `lmcore.sources.source` the files.
 """
 
 import csv
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple
+
+import numpy as np
 
 from lmcore.errors import InputError
+from lmcore.sources.jsonl import BadLine, text_of_line
 
 SPLIT_PERIOD = 20  # of every 20 documents, one is for validation and one for test
 TEST_PHASE, VALIDATION_PHASE = 9, 19
-PIECE_BYTES = 256 * 1024  # of a long file: encoding a document takes 100 to 200 bytes per byte of text
-LONG_FILE_BYTES = SPLIT_PERIOD * PIECE_BYTES  # 5 MiB; a file over that has enough pieces to split
+ROW = np.dtype(
+    [("file", "u4"), ("start", "i8"), ("size", "u4"), ("skip", "u4"), ("characters", "u4"), ("sha256", "V32")]
+)
 
-Document = TypeVar("Document", str, "Passage")
 
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A document as a stretch of a UTF-8 file, from byte ``start`` up to ``stop``."""
+class TextFile(NamedTuple):
+    """A UTF-8 file of plain text; or of lines of JSON, where ``field`` names what holds the text."""
 
     path: str
-    start: int
-    stop: int
-    characters: int
-    sha256: bytes  # of the bytes between
+    field: str | None = None
 
-    def __len__(self) -> int:
-        """Bytes."""
-        return self.stop - self.start
+
+class Passage(NamedTuple):
+    """A document, or a piece of one: in a file, ``size`` bytes from byte ``start`` on.
+
+    Of plain text these bytes are the passage. In lines of JSON they are the line, and the passage is
+    ``characters`` characters of the line's text behind the first ``skip``.
+    """
+
+    file: TextFile
+    start: int
+    size: int
+    skip: int
+    characters: int
+    sha256: bytes  # of the passage in UTF-8
 
     def read(self) -> str:
         """The text; raises InputError if the file is not what it was when the corpus was opened."""
-        with open(self.path, "rb") as file:
+        with open(self.file.path, "rb") as file:
             file.seek(self.start)
-            content = file.read(len(self))
-        if hashlib.sha256(content).digest() != self.sha256:
-            raise InputError(f"{self.path} has changed since the corpus was opened; start again")
-        return content.decode("utf-8")
+            content = file.read(self.size)
+        try:
+            field = self.file.field
+            text = content.decode("utf-8") if field is None else text_of_line(content, field)
+        except (UnicodeDecodeError, BadLine):
+            text = ""
+        text = text[self.skip : self.skip + self.characters]
+        if hashlib.sha256(text.encode()).digest() != self.sha256:
+            raise InputError(f"{self.file.path} has changed since the corpus was opened; start again")
+        return text
+
+    def cut(self) -> list["Passage"]:
+        """The three parts of a document that is cut by position."""
+        pieces, start, skip = [], self.start, self.skip
+        for text in _cut_text(self.read()):
+            content = text.encode()
+            if self.file.field is None:
+                place = {"start": start, "size": len(content)}
+                start += len(content)
+            else:
+                place = {"skip": skip}
+                skip += len(text)
+            pieces.append(self._replace(**place, **measures(text, content)))
+        return pieces
 
 
-@dataclass(frozen=True)
+def measures(text: str, content: bytes) -> dict[str, int | bytes]:
+    """Those fields of a Passage that depend on its text alone; ``content`` is the text in UTF-8."""
+    return {"characters": len(text), "sha256": hashlib.sha256(content).digest()}
+
+
+@dataclass(frozen=True, eq=False)
 class Documents(Sequence[str]):
     """Documents that stay in their files: each is read and decoded when it is asked for."""
 
-    passages: tuple[Passage, ...] = field(repr=False)
+    files: tuple[TextFile, ...] = field(repr=False)
+    table: np.ndarray = field(repr=False)  # (n,) of ROW; its "file" counts in ``files``
+
+    @classmethod
+    def of(cls, files: Sequence[TextFile], passages: Iterable[Passage]) -> "Documents":
+        """The passages in their order; each is in one of the files."""
+        numbers = {file: number for number, file in enumerate(files)}
+        rows = ((numbers[passage.file], *passage[1:]) for passage in passages)
+        return cls(tuple(files), np.fromiter(rows, ROW))
 
     @property
     def characters(self) -> int:
-        return sum(passage.characters for passage in self.passages)
+        return int(self.table["characters"].sum(dtype=np.int64))
+
+    def passage(self, index: int) -> Passage:
+        """Where document ``index`` is."""
+        number, start, size, skip, characters, sha256 = self.table[index].item()
+        return Passage(self.files[number], start, size, skip, characters, bytes(sha256))
+
+    def cut(self) -> Iterator["Documents"]:
+        """Each document cut by position: the first parts, the second, the third; empty ones left out."""
+        for column in zip(*(self.passage(i).cut() for i in range(len(self))), strict=True):
+            yield Documents.of(self.files, (piece for piece in column if piece.characters))
 
     def __len__(self) -> int:
-        return len(self.passages)
+        return len(self.table)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return Documents(self.passages[index])
-        return self.passages[index].read()
+            return Documents(self.files, self.table[index])
+        return self.passage(index).read()
 
     def __add__(self, other: "Documents") -> "Documents":
-        return Documents(self.passages + other.passages)
+        behind = other.table.copy()
+        behind["file"] += len(self.files)
+        return Documents(self.files + other.files, np.concatenate([self.table, behind]))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they are the same places of the same files, with the same texts."""
+        if not isinstance(other, Documents):
+            return NotImplemented
+        return self.files == other.files and np.array_equal(self.table, other.table)
+
+    __hash__ = None
 
 
 def count_characters(documents: Sequence[str]) -> int:
@@ -97,8 +159,8 @@ class Corpus:
         """Checksum over every document and over which part it is in."""
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
-            for document in _checksums(part):
-                digest.update(document)
+            for checksums in _checksums(part):
+                digest.update(checksums)
             digest.update(b"|")
         return digest.hexdigest()
 
@@ -112,47 +174,52 @@ class Corpus:
 
 
 def _checksums(documents: Sequence[str]) -> Iterator[bytes]:
+    """The checksums of all documents, one behind the other."""
     if isinstance(documents, Documents):
-        return (passage.sha256 for passage in documents.passages)
+        return iter([documents.table["sha256"].tobytes()])
     return (hashlib.sha256(document.encode()).digest() for document in documents)
 
 
-def split_documents(name: str, documents: list[str]) -> Corpus:
+def split_documents(name: str, documents: Sequence[str]) -> Corpus:
     """Split by whole document: in every 20, number 10 is test and number 20 is validation.
 
     With fewer than 20 documents there is nothing to hold out whole, so each is cut by position
     instead: the first 90% train, the next 5% validation, the last 5% test, cut after a line end
     where there is one. Raises InputError if there is no text at all.
     """
-    return Corpus(name, *_split(name, [text for text in documents if text.strip()], _cut_text))
+    texts = [text for text in documents if text.strip()]
+    if _are_enough(name, texts):
+        return Corpus(name, *(tuple(compress(texts, chosen)) for chosen in _phases(len(texts))))
+    columns = zip(*map(_cut_text, texts), strict=True)
+    return Corpus(name, *(tuple(filter(None, column)) for column in columns))
 
 
-def _split(
-    name: str, documents: list[Document], cut: Callable[[Document], list[Document]]
-) -> list[tuple[Document, ...]]:
-    """Train, validation and test of documents that are not blank."""
-    if not documents:
+def split_files(name: str, documents: Documents) -> Corpus:
+    """`split_documents` for documents in files, none of them blank."""
+    if _are_enough(name, documents):
+        tables = (documents.table[chosen] for chosen in _phases(len(documents)))
+        return Corpus(name, *(Documents(documents.files, table) for table in tables))
+    return Corpus(name, *documents.cut())
+
+
+def _are_enough(name: str, documents: Sequence[str]) -> bool:
+    """Whether they can be split whole; raises InputError if there are none."""
+    if not len(documents):
         raise InputError(f"corpus {name} has 0 characters of text; at least one document is needed")
-    if len(documents) < SPLIT_PERIOD:
-        columns = zip(*map(cut, documents), strict=True)
-        return [tuple(part for part in column if len(part)) for column in columns]
-    parts: list[list[Document]] = [[], [], []]
-    for i, document in enumerate(documents):
-        parts[{VALIDATION_PHASE: 1, TEST_PHASE: 2}.get(i % SPLIT_PERIOD, 0)].append(document)
-    return [tuple(part) for part in parts]
+    return len(documents) >= SPLIT_PERIOD
+
+
+def _phases(number: int) -> Iterator[np.ndarray]:
+    """Which of ``number`` documents are in train, in validation, in test: three masks."""
+    phase = np.arange(number) % SPLIT_PERIOD
+    yield (phase != VALIDATION_PHASE) & (phase != TEST_PHASE)
+    yield phase == VALIDATION_PHASE
+    yield phase == TEST_PHASE
 
 
 def _cut_text(text: str) -> list[str]:
     first, second = (_after_line_end(text, len(text) * percent // 100) for percent in (90, 95))
     return [text[:first], text[first:second], text[second:]]
-
-
-def _cut_passage(passage: Passage) -> list[Passage]:
-    pieces, start = [], passage.start
-    for text in _cut_text(passage.read()):
-        pieces.append(_passage(passage.path, start, text.encode(), len(text)))
-        start = pieces[-1].stop
-    return pieces
 
 
 def _after_line_end(text: str, position: int) -> int:
@@ -182,67 +249,3 @@ def _checked_message(data: Path, row: dict[str, str]) -> str:
     if found != row["sha256"]:
         raise InputError(f"{path} has SHA-256 {found}, but {row['sha256']} was published")
     return content.decode("utf-8")
-
-
-def corpus_from_path(path: str | Path) -> Corpus:
-    """A text file, or a folder with its ``*.txt`` files; each file is one document.
-
-    A file over 5 MiB is read as several documents of about 256 KiB, each cut after a line end where
-    there is one. The texts stay in their files, so that a corpus may be larger than the memory.
-    Raises InputError if the path is missing, has no text, or is not UTF-8.
-    """
-    if not str(path):
-        raise InputError("the corpus path is empty")
-    path = Path(path)
-    if path.is_dir():
-        files = sorted(path.rglob("*.txt"))
-        if not files:
-            raise InputError(f"folder {path} holds 0 .txt files; at least 1 is needed")
-    elif path.is_file():
-        files = [path]
-    else:
-        raise InputError(f"corpus path {path} does not exist")
-    passages = [passage for file in files for passage in _look_through(str(file))]
-    return Corpus(path.stem, *map(Documents, _split(path.stem, passages, _cut_passage)))
-
-
-def _look_through(path: str) -> Iterator[Passage]:
-    """The documents of a file, those without text left out."""
-    with open(path, "rb") as file:
-        size = file.seek(0, 2)
-        pieces = size // PIECE_BYTES if size > LONG_FILE_BYTES else 1
-        start = 0
-        for k in range(1, pieces + 1):
-            file.seek(start)
-            content = file.read(size * k // pieces - start)
-            if k < pieces:
-                content = content[: _last_cut(content)]
-            text = _decode(content, path, start)
-            if text.strip():
-                yield _passage(path, start, content, len(text))
-            start += len(content)
-
-
-def _last_cut(content: bytes) -> int:
-    """Where to cut: after the last line end, else before the last character, which may be half read."""
-    line_end = content.rfind(b"\n")
-    if line_end >= 0:
-        return line_end + 1
-    start = max(len(content) - 1, 0)
-    while start > max(len(content) - 4, 0) and content[start] & 0xC0 == 0x80:  # inside a character
-        start -= 1
-    return start
-
-
-def _passage(path: str, start: int, content: bytes, characters: int) -> Passage:
-    return Passage(path, start, start + len(content), characters, hashlib.sha256(content).digest())
-
-
-def _decode(content: bytes, path: str, start: int) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        byte, offset = content[error.start], start + error.start
-        raise InputError(
-            f"{path}: byte 0x{byte:02x} at offset {offset} is not UTF-8; convert the file first"
-        ) from None

@@ -74,7 +74,7 @@ def corpus_tokens(
     is told where the file is. Raises InputError for ``characters`` below 1.
     """
     if characters is not None and characters < 1:
-        raise InputError(f"{characters} characters are asked for; it must be at least 1")
+        raise InputError(f"the number of characters is {characters}; it must be at least 1")
     texts = corpus.part(part)
     step = 1 if characters is None else max(1, -(-count_characters(texts) // characters))
     texts = texts[::step]
@@ -120,16 +120,16 @@ class SentenceBatches:
         lengths = np.minimum(self.sentences.starts[numbers + 1] - starts, self.seq_len)
         return _rows(self.sentences, starts, lengths, self.pad_id, carries_state=False)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch, in an order that depends on the seed and the number only."""
-        left_over = np.empty(0, dtype=np.int64)
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches from ``start`` on (no others are made), in an order that seed and number decide."""
+        left_over, to_skip = np.empty(0, dtype=np.int64), start * self.batch_size
         for block in self._shuffled_blocks(number):
             order = np.concatenate([left_over, block])
             whole = len(order) - len(order) % self.batch_size
-            for start in range(0, whole, self.batch_size):
-                yield self.batch(order[start : start + self.batch_size])
-            left_over = order[whole:]
-        if len(left_over):
+            for first in range(min(to_skip, whole), whole, self.batch_size):
+                yield self.batch(order[first : first + self.batch_size])
+            left_over, to_skip = order[whole:], max(to_skip - whole, 0)
+        if len(left_over) and not to_skip:
             yield self.batch(left_over)
 
     def _shuffled_blocks(self, number: int) -> Iterator[np.ndarray]:
@@ -170,14 +170,14 @@ class StreamBatches:
         self.documents = self.documents.to(device)
         return self
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch, in an order that depends on the seed and the number only."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches from ``start`` on (no others are made), in an order that seed and number decide."""
         starts = self.documents.starts
         order = np.random.default_rng([self.seed, number]).permutation(len(self.documents))
         ends = np.cumsum(np.diff(starts)[order])  # in the line
         shifts = starts[order + 1] - ends  # from a place in the line to the one in the flat ids
         row_starts = np.arange(self.batch_size)[:, None] * (self.windows * self.seq_len)
-        for k in range(self.windows):
+        for k in range(start, self.windows):
             line = row_starts + np.arange(k * self.seq_len, (k + 1) * self.seq_len + 1)  # (B, T + 1)
             places = line + shifts[np.searchsorted(ends, line, side="right")]
             ids = self.documents.gather(places, pad_id=0)  # there is no padding

@@ -4,10 +4,12 @@ The engine is PyTorch's: DistributedDataParallel over NCCL (CUDA) or gloo (CPU).
 (losses, counts, the clock) always travel over gloo, so that asking for one never waits for a GPU.
 """
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -46,15 +48,37 @@ class World:
         return box.item()
 
     def text_from_first(self, text: str) -> str:
-        """Rank 0's text, in every process (as bytes: nothing is pickled)."""
-        if self.size == 1:
-            return text
-        content = list(text.encode())
-        box = torch.zeros(int(self.from_first(float(len(content)))), dtype=torch.uint8)
-        if self.is_first:
-            box.copy_(torch.tensor(content))
-        dist.broadcast(box, src=0)
+        """Rank 0's text, in every process."""
+        return text if self.size == 1 else self._text_from(0, text)
+
+    def texts(self, text: str) -> list[str]:
+        """Every process's text, in every process, by rank."""
+        return [text] if self.size == 1 else [self._text_from(rank, text) for rank in range(self.size)]
+
+    def _text_from(self, rank: int, text: str) -> str:
+        """One process's text as bytes: nothing is pickled."""
+        content = torch.tensor(list(text.encode()), dtype=torch.uint8)
+        length = torch.tensor([len(content)])
+        dist.broadcast(length, src=rank)
+        box = content if self.rank == rank else torch.zeros(int(length), dtype=torch.uint8)
+        dist.broadcast(box, src=rank)
         return bytes(box.tolist()).decode()
+
+    def first_decides(self, decide: Callable[[], Any]) -> Any:
+        """Rank 0's answer, as JSON can hold it, in every process.
+
+        If it raises InputError or OSError, every process raises InputError.
+        """
+        answer: dict[str, Any] = {}
+        if self.is_first:
+            try:
+                answer = {"value": decide()}
+            except (InputError, OSError) as error:
+                answer = {"error": str(error)}
+        answer = json.loads(self.text_from_first(json.dumps(answer)))
+        if "error" in answer:
+            raise InputError(answer["error"])
+        return answer["value"]
 
     def wait(self) -> None:
         """Until every process is here."""

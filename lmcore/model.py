@@ -33,6 +33,7 @@ class ModelConfig:
 
     def __post_init__(self):
         check_sizes(self, "vocab_size", "emb_dim", "num_layers")
+        check_whole(self, "pad_id")
         for name in ("dropout", "label_smoothing"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -49,14 +50,19 @@ class ModelConfig:
             raise InputError("tie_weights is set, but the adaptive output has no (V, D) matrix to tie")
 
 
+def check_whole(config: Any, *names: str) -> None:
+    """Raises InputError for a field that is no whole number."""
+    for name in names:
+        if not isinstance(getattr(config, name), int):
+            raise InputError(f"{name} is {getattr(config, name)!r}; it must be a whole number")
+
+
 def check_sizes(config: Any, *names: str) -> None:
     """Raises InputError for a field that is no whole number or below 1."""
+    check_whole(config, *names)
     for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, int):
-            raise InputError(f"{name} is {value!r}; it must be a whole number")
-        if value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1")
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)}; it must be at least 1")
 
 
 class Dropout(nn.Dropout):

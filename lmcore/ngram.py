@@ -4,8 +4,6 @@ Their logits are natural-log probabilities (the logsumexp of a row is 0), and th
 without making rows of V. Left out: pruning, and back-off without interpolation.
 """
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lmcore.errors import InputError
+from lmcore.snapshot import read_snapshot, write_snapshot
 from lmcore.tokens import Tokens
 
 
@@ -165,26 +162,24 @@ class NGramLM(nn.Module):
             raise InputError(f"token {int(tokens[outside][0])} is outside vocab_size {self.vocab_size}")
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all."""
-        path = Path(path)
-        header = {"vocab_size": self.vocab_size, "to_all": self.to_all, "about": self.about}
-        temporary = path.with_name(path.name + ".tmp")
-        save_file(self.state_dict(), temporary, metadata={"ngram": json.dumps(header)})
-        os.replace(temporary, path)
+        """Write one file with its own checksum (see `lmcore.snapshot`), whole or not at all."""
+        about = {"vocab_size": self.vocab_size, "to_all": self.to_all, "about": self.about}
+        write_snapshot(path, self.state_dict(), {"ngram": about})
 
     @classmethod
     def load(cls, path: str | Path) -> "NGramLM":
         """Read what `save` wrote; raises InputError if it is missing, damaged or something else."""
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads(file.metadata()["ngram"])
-                parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            found, parts = read_snapshot(path)
+            about = found["ngram"]
             tables = [
                 NGramTable(*(parts[f"tables.{k}.{name}"] for name in ("keys", "share", "rest")))
                 for k in range(len(parts) // 3)
             ]
-            return cls(header["vocab_size"], tables, header["to_all"], header["about"])
+            return cls(about["vocab_size"], tables, about["to_all"], about["about"])
         except FileNotFoundError:
             raise InputError(f"there is no n-gram model at {path}") from None
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path} is not an n-gram model: {' '.join(str(error).split())}") from None
+        except (KeyError, TypeError):
+            raise InputError(f"{path} is not an n-gram model: it holds something else") from None
+        except InputError as error:
+            raise InputError(f"{path} is not an n-gram model: {error}") from None

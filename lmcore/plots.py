@@ -5,12 +5,15 @@ Left out: saving, showing, sizes: they belong to the caller.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from lmcore.record import Run
+from lmcore.runs.history import read_run
 
 COLOURS = {  # from Okabe and Ito's palette, told apart by colour-blind readers
     "elman": "#0072B2",
@@ -67,6 +70,16 @@ def plot_loss(
     ax.set(xlabel="step", ylabel="loss (nats/token)")
     ax.legend(frameon=False)
     return reference_lines(ax, levels or {})
+
+
+def plot_run(folder: str | Path, ax: Axes | None = None, **options: Any) -> Axes:
+    """`plot_loss` of what is in a run's folder by now, also while it is going; in the model's colour.
+
+    ``options`` go to `plot_loss`. Raises InputError if the folder holds no run.
+    """
+    run = read_run(folder)
+    name = run.settings.get("model", {}).get("cell", "transformer")
+    return plot_loss(run, ax, model=name if name in COLOURS else "reference", **options)
 
 
 def plot_perplexity(

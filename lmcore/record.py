@@ -1,17 +1,18 @@
 """A run record: everything needed to say where a number came from, as data and as one JSON file."""
 
 import json
-import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from lmcore.durable import replace_text
 from lmcore.errors import InputError
 
 LIBRARIES = ("torch", "tokenizers", "numpy")
@@ -43,9 +44,7 @@ class Run:
         """Write the record as JSON, whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(_compact_json(asdict(self)), encoding="utf-8")
-        os.replace(temporary, path)
+        replace_text(path, _compact_json(asdict(self)))
 
 
 def _compact_json(content: dict[str, Any]) -> str:
@@ -63,10 +62,14 @@ def _compact_json(content: dict[str, Any]) -> str:
 def load_record(path: str | Path) -> Run:
     """Read a run record; raises InputError if there is none or it is damaged."""
     try:
-        return Run(**json.loads(Path(path).read_text(encoding="utf-8")))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        known = {own.name for own in fields(Run)}
+        if not isinstance(content, dict) or not {"settings", "environment"} <= set(content) <= known:
+            raise ValueError(f"it must hold {', '.join(sorted(known))}")
+        return Run(**content)
     except FileNotFoundError:
         raise InputError(f"there is no run record at {path}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a run record: {error}") from None
 
 
@@ -79,6 +82,21 @@ def committed(name: str) -> Path:
     if not path.exists():
         raise InputError(f"there is no committed record {name!r} in {path.parent}")
     return path
+
+
+def settings_of(
+    model: nn.Module, batches: Any, config: Any, processes: int, about: dict[str, Any]
+) -> dict[str, Any]:
+    """What decides about a run: configurations of model and training, sizes and order of the batches.
+
+    ``about`` is what the caller says of the text.
+    """
+    settings = {"train": asdict(config), "processes": processes, **about}
+    sizes = {name: getattr(batches, name, None) for name in ("batch_size", "seq_len", "seed")}
+    settings["batches"] = {"class": type(batches).__name__, **sizes, "number": len(batches)}
+    if hasattr(model, "config"):
+        settings["model"] = {"class": type(model).__name__, **asdict(model.config)}
+    return settings
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lmcore.data import Batch
 from lmcore.distributed import World
-from lmcore.errors import InputError
+from lmcore.errors import InputError, TrainingError
 from lmcore.loss import next_token_nats
 from lmcore.train_config import TrainConfig
 
@@ -183,6 +183,25 @@ class GraphedStep:
 def make_step(step: Step) -> Callable[[Batch, list[Any] | None, float], StepResult]:
     """The step as it is, or recorded as a CUDA graph where the configuration asks for that."""
     return GraphedStep(step) if step.config.cuda_graph else step
+
+
+def guarded(
+    take_step: Callable[[Batch, list[Any] | None, float], StepResult],
+    batch: Batch,
+    states: list[Any] | None,
+    learning_rate: float,
+    config: TrainConfig,
+) -> StepResult:
+    """One step. Raises TrainingError, which says what to change, if the GPU's memory does not suffice."""
+    try:
+        return take_step(batch, states, learning_rate)
+    except torch.OutOfMemoryError as error:
+        B, T = batch.inputs.shape
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"out of GPU memory at batch_size {B}, seq_len {T}, accumulate {config.accumulate}: lower the "
+            f"first two or raise the last ({reason})"
+        ) from None
 
 
 def detach(state: Any) -> Any:

@@ -4,7 +4,7 @@ The training and matching of tokens is the `tokenizers` library's work. This fil
 modelling needs and gets wrong easily: the same four special tokens everywhere, a decode that is the
 exact inverse of encode, and the number of bytes that each token stands for.
 
-Left out: text normalisation. The model sees the text as it is.
+Left out: text normalisation. The model sees the text as it is, but for numbers where ``numbers`` is given.
 """
 
 import json
@@ -18,9 +18,11 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lmcore.corpus import count_characters
 from lmcore.errors import InputError
+from lmcore.normalize import checked, number_normalizer, replace_numbers
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
 SPECIALS = [PAD, UNK, BOS, EOS]
+IDS = ("pad_id", "unk_id", "bos_id", "eos_id")
 CHARACTER = r"[\s\S]"
 WORD = r" ?\w+(?:['’]\w+)?| ?[^\w\s]+|\s"  # a word or punctuation run owns the blank before it
 BYTE_LEVEL_BLANK = "Ġ"  # byte-level tokenizers spell each byte as one visible character, 0x20 as this
@@ -55,7 +57,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a piece of text, without special tokens."""
-        return self.backend.encode(text, add_special_tokens=False).ids
+        return self.backend.encode(checked(text), add_special_tokens=False).ids
 
     def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
         """One int32 array ``<bos> tokens <eos>`` per text, encoded on all cores."""
@@ -69,7 +71,7 @@ class Tokenizer:
 
     def encode_prompt(self, text: str) -> list[int]:
         """``<bos>`` and the prompt's tokens; raises InputError for a piece never seen in training."""
-        encoding = self.backend.encode(text, add_special_tokens=False)
+        encoding = self.backend.encode(checked(text), add_special_tokens=False)
         unknown = [
             text[start:end]
             for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
@@ -135,7 +137,7 @@ def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
     """Texts in order, in lists that end with the text that reaches CHARACTERS_AT_ONCE."""
     group, characters = [], 0
     for text in texts:
-        group.append(text)
+        group.append(checked(text))
         characters += len(text)
         if characters >= CHARACTERS_AT_ONCE:
             yield group
@@ -165,21 +167,37 @@ def tokenizer_from_json(text: str, source: str) -> Tokenizer:
     """The opposite of `Tokenizer.to_json`; raises InputError naming ``source`` if it is not that."""
     try:
         content = json.loads(text)
+        if not isinstance(content, dict) or set(content) != {"kind", "backend", *IDS}:
+            raise ValueError(f"it must hold kind, backend, {', '.join(IDS)} and nothing else")
         backend = tokenizers.Tokenizer.from_str(json.dumps(content.pop("backend")))
-        return Tokenizer(backend=backend, **content)
+        tokenizer = Tokenizer(backend=backend, **content)
+        _check_fields(tokenizer)
     except Exception as error:  # the library raises plain Exception
         raise InputError(f"{source} is not a tokenizer saved by lmcore: {error}") from None
+    return tokenizer
 
 
-def train_char(texts: Iterable[str]) -> Tokenizer:
+def _check_fields(tokenizer: Tokenizer) -> None:
+    if not isinstance(tokenizer.kind, str):
+        raise ValueError(f"kind is {tokenizer.kind!r}; it must be a name")
+    for name in IDS:
+        token_id = getattr(tokenizer, name)
+        if token_id is None and name == "unk_id":
+            continue  # some published tokenizers have none
+        if type(token_id) is not int or not 0 <= token_id < tokenizer.vocab_size:
+            raise ValueError(f"{name} is {token_id!r}; it must be in [0, {tokenizer.vocab_size})")
+
+
+def train_char(texts: Iterable[str], numbers: str | None = None) -> Tokenizer:
     """Every character of the texts is a token; any other is ``<unk>``."""
     characters = set()
     for text in texts:
-        characters.update(text)
-    return _word_level("char", [*SPECIALS, *sorted(characters)], CHARACTER)
+        seen = checked(text)
+        characters.update(seen if numbers is None else number_normalizer(numbers).normalize_str(seen))
+    return _word_level("char", [*SPECIALS, *sorted(characters)], CHARACTER, numbers)
 
 
-def train_word(texts: Sequence[str], vocab_size: int = 20_000) -> Tokenizer:
+def train_word(texts: Sequence[str], vocab_size: int = 20_000, numbers: str | None = None) -> Tokenizer:
     """The most frequent words are tokens; any other is ``<unk>``.
 
     A word owns the blank before it, so that joining tokens gives the text back exactly; " law" and
@@ -189,13 +207,14 @@ def train_word(texts: Sequence[str], vocab_size: int = 20_000) -> Tokenizer:
     _check_vocab_size(vocab_size, len(SPECIALS) + 1)
     learner = tokenizers.Tokenizer(models.WordLevel(unk_token=UNK))
     learner.pre_tokenizer = _pattern(WORD)
+    replace_numbers(learner, numbers)
     trainer = trainers.WordLevelTrainer(vocab_size=vocab_size, special_tokens=SPECIALS, show_progress=False)
     learner.train_from_iterator(_sample(texts), trainer)
     vocab = learner.get_vocab()
-    return _word_level("word", sorted(vocab, key=vocab.__getitem__), WORD)
+    return _word_level("word", sorted(vocab, key=vocab.__getitem__), WORD, numbers)
 
 
-def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
+def train_bpe(texts: Sequence[str], vocab_size: int = 8192, numbers: str | None = None) -> Tokenizer:
     """Byte-level byte-pair encoding (Sennrich 2016; bytes as in GPT-2): nothing is unknown.
 
     The row of ``<unk>`` is there, so that ids mean the same in every tokenizer, and is never used. Of a
@@ -205,6 +224,7 @@ def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
     _check_vocab_size(vocab_size, len(SPECIALS) + len(alphabet))
     learner = tokenizers.Tokenizer(models.BPE())
     learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    replace_numbers(learner, numbers)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         special_tokens=SPECIALS,
@@ -218,13 +238,14 @@ def train_bpe(texts: Sequence[str], vocab_size: int = 8192) -> Tokenizer:
     backend = tokenizers.Tokenizer(models.BPE(vocab=model["vocab"], merges=merges))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
+    replace_numbers(backend, numbers)
     return _with_own_specials(backend, "bpe")
 
 
 def _sample(texts: Sequence[str]) -> Iterator[str]:
     """Every k-th text, so that about TRAINING_CHARACTERS are left; all of a smaller corpus."""
     step = max(1, -(-count_characters(texts) // TRAINING_CHARACTERS))
-    return (texts[i] for i in range(0, len(texts), step))
+    return (checked(texts[i]) for i in range(0, len(texts), step))
 
 
 def _check_vocab_size(vocab_size: int, least: int) -> None:
@@ -236,11 +257,12 @@ def _pattern(regex: str) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(tokenizers.Regex(regex), behavior="isolated")
 
 
-def _word_level(kind: str, vocab: list[str], regex: str) -> Tokenizer:
+def _word_level(kind: str, vocab: list[str], regex: str, numbers: str | None) -> Tokenizer:
     ids = {token: i for i, token in enumerate(vocab)}
     backend = tokenizers.Tokenizer(models.WordLevel(ids, unk_token=UNK))
     backend.pre_tokenizer = _pattern(regex)
     backend.decoder = decoders.Fuse()
+    replace_numbers(backend, numbers)
     return _with_own_specials(backend, kind)
 
 

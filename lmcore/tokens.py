@@ -34,6 +34,7 @@ START_BYTES = 8
 BLOCK = 2**18  # ids at a time in passes over everything
 ROWS_UNTIL_RELEASE = 256  # a touched page brings up to 64 KiB along: 16 MiB
 UINT16_IDS = 2**16
+ID_TYPES = ("uint16", "uint32")
 
 
 class Tokens(Sequence[np.ndarray]):
@@ -113,11 +114,6 @@ class Tokens(Sequence[np.ndarray]):
         self._rows_since_release = 0
         if self._mapping is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
             self._mapping.madvise(mmap.MADV_DONTNEED)
-
-
-def cache_folder() -> Path:
-    """Where token files go by default: ``$XDG_CACHE_HOME/lmcore`` or ``~/.cache/lmcore``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmcore"
 
 
 def token_file(
@@ -216,9 +212,11 @@ def _open(path: Path, key: str) -> Tokens:
 def _read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
     try:
         header = json.loads(file.read(HEADER_BYTES))
-        header["key"], header["sha256"], np.dtype(header["dtype"])
-        header["num_tokens"] + header["num_documents"]
-    except (ValueError, KeyError, TypeError):
+        counts = header["num_tokens"], header["num_documents"]
+        if header["dtype"] not in ID_TYPES or not all(type(n) is int and n >= 0 for n in counts):
+            raise ValueError
+        header["key"], header["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _unusable(path, "is not a token file") from None
     return header
 

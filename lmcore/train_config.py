@@ -25,6 +25,7 @@ class TrainConfig:
     clip_norm: float = 1.0  # gradients longer than this are scaled down to it
     accumulate: int = 1  # parts that a batch is worked through in, one after the other: saves memory
     eval_every: int | None = None  # steps between validations; None: at the start and the end only
+    save_every: int | None = None  # steps between snapshots, besides those at validations and at the end
     sample_steps: tuple[int, ...] = ()  # write samples after so many steps, besides at the end
     prompts: tuple[str, ...] = ()  # the prompts of those samples
     seed: int = 0  # of dropout and of the samples; the batches carry their own
@@ -35,13 +36,24 @@ class TrainConfig:
     def __post_init__(self):
         if self.max_steps is None and self.max_seconds is None:
             raise InputError("neither max_steps nor max_seconds is set; one of them must be")
-        for name in ("max_steps", "max_seconds", "learning_rate", "clip_norm", "eval_every", "accumulate"):
+        limits = ("max_steps", "max_seconds", "learning_rate", "clip_norm")
+        for name in (*limits, "eval_every", "save_every", "accumulate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name} is {value}; it must be above 0")
+                also = " and finite" if value == math.inf else ""
+                raise InputError(f"{name} is {value}; it must be above 0{also}")
         for name in ("warmup", "final_learning_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
+
+    def check_rows(self, batch_size: int, processes: int) -> None:
+        """Raises InputError if a batch has fewer rows than it is cut into parts."""
+        parts = processes * self.accumulate
+        if batch_size < parts:
+            raise InputError(
+                f"batch_size is {batch_size}, but accumulate {self.accumulate} x {processes} "
+                f"process{'es' * (processes > 1)} need at least {parts} rows"
+            )
 
 
 def choose_device(name: str = "auto") -> torch.device:

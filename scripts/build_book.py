@@ -39,7 +39,7 @@ def surroundings() -> bytes:
     """A hash of all that a chapter's outputs depend on besides its own cells."""
     digest = hashlib.sha256(sys.version.encode())
     files = [ROOT / "requirements.txt", ROOT / "constraints.txt"]
-    for folder, pattern in (("lmcore", "*.py"), ("book/records", "**/*")):
+    for folder, pattern in (("lmcore", "**/*.py"), ("book/records", "**/*")):
         files += sorted(path for path in (ROOT / folder).glob(pattern) if path.is_file())
     for path in files:
         # the record of the build's own time changes with every measurement, and no chapter reads it

@@ -2,7 +2,9 @@
 # ruff: noqa: E402 - two things have to be set before anything is imported
 
 import os
+import signal
 import socket
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: no test uses the network
 
@@ -111,6 +113,17 @@ def text_file(tmp_path, documents) -> Path:
 
 
 @pytest.fixture
+def quick_path(tmp_path_factory):
+    """As ``tmp_path``, in memory where that is possible: flushing to a disk takes longer than training."""
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and os.access(memory, os.W_OK)):
+        yield tmp_path_factory.mktemp("on_disk")
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="lmcore-tests-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def model() -> lmcore.RecurrentLM:
     """Two layers of width 8 over 20 tokens, in float64; token 0 is padding."""
     torch.manual_seed(1)
@@ -159,3 +172,13 @@ def checkpoint(tmp_path_factory, documents) -> Path:
     arguments = ["train", f"--corpus={folder}/text.txt", f"--out={folder}/model", *options]
     assert main([*arguments, "--device=cpu"]) == 0
     return folder / "model"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Ctrl-C arrives: a shell that starts the tests in the background makes them deaf to it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

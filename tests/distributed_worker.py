@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
 
+import small_runs
 import torch
 
 import lmcore
+import lmcore.runs.snapshots
+import lmcore.trainer
+from lmcore.snapshot import write_snapshot
 
 CASES = {  # batches, batch size, accumulate
     "streams": ("streams", 4, 1),
@@ -50,6 +55,73 @@ def score(documents: list[str], world: lmcore.World) -> dict:
     return dataclasses.asdict(lmcore.evaluate(model, batches, *text, world, by_position=True))
 
 
+RESUMED = ("streams in parts", "sentences", "sampled")  # of small_runs, with dropout
+
+
+def resume(folder: Path, world: lmcore.World) -> dict[str, bool]:
+    """Whether a run that was stopped after each number of steps ended like one that was not."""
+    equal = {}
+    for case in RESUMED:
+        whole = small_runs.make_trainer(case, world=world)
+        whole.fit()
+        expected = small_runs.outcome(whole)
+        for step in range(1, 8):
+            at = folder / case / str(step)
+            small_runs.make_trainer(case, at, stop_after(step), world).fit()
+            made = small_runs.make_trainer(case, at, world=world)
+            made.fit()
+            equal[f"{case}, {step}"] = small_runs.outcome(made) == expected
+    return equal
+
+
+def stop_after(step: int):
+    """A ``watch`` that interrupts this process; only rank 0 calls it, and all have to stop."""
+
+    def watch(kind: str, event: dict) -> None:
+        if (kind, event["step"]) == ("step", step):
+            signal.raise_signal(signal.SIGINT)
+
+    lmcore.trainer.is_interactive = lambda: True
+    return watch
+
+
+def go_wrong(folder: Path, world: lmcore.World) -> dict:
+    """Rank 1 cannot write its second snapshot; its part of the first is damaged afterwards."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    made = small_runs.make_trainer("lstm", folder, world=world)
+    lmcore.runs.snapshots.write_snapshot = write_snapshot if world.is_first else _first_time(full)
+    try:
+        made.fit()
+    except lmcore.SaveError as error:
+        message = str(error)
+    lmcore.runs.snapshots.write_snapshot = write_snapshot
+    kept = sorted(path.name for path in (folder / "snapshots").iterdir())
+    world.wait()
+    if not world.is_first:
+        part = folder / "snapshots" / "step-00000003.process-1.safetensors"
+        part.write_bytes(part.read_bytes()[:-1])
+    world.wait()
+    try:
+        small_runs.make_trainer("lstm", folder, world=world).fit()
+    except lmcore.InputError as error:
+        return {"save": message, "kept": kept, "resume": str(error)}
+    return {}
+
+
+def _first_time(then):
+    """Write once, and from then on do something else."""
+    calls = []
+
+    def write(*arguments):
+        calls.append(1)
+        return (write_snapshot if len(calls) == 1 else then)(*arguments)
+
+    return write
+
+
 def main(documents: str, out: str) -> None:
     torch.set_num_threads(1)
     texts = json.loads(Path(documents).read_text(encoding="utf-8"))
@@ -57,6 +129,9 @@ def main(documents: str, out: str) -> None:
         result = {case: fit(texts, case, world) for case in CASES}
         result["score"] = score(texts, world)
         result["text"] = world.text_from_first("naïve ☃" if world.is_first else "")
+        result["resume"] = resume(Path(out).parent / "runs", world)
+        result["wrong"] = go_wrong(Path(out).parent / "wrong", world)
+        result["texts"] = world.texts(f"from {world.rank} ☃")
         result["sum"] = world.sum([1, world.rank])
         Path(f"{out}.{world.rank}").write_text(json.dumps(result), encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """A saved model is the same model; a folder whose files do not belong together is refused."""
 
+import copy
 import json
 import math
 import os
@@ -7,7 +8,15 @@ import os
 import pytest
 import torch
 
-from lmcore.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpoint, save_checkpoint
+from lmcore.checkpoint import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    kind_of,
+    load_checkpoint,
+    save_checkpoint,
+    sign_checkpoint,
+)
 from lmcore.errors import InputError
 from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.record import committed
@@ -23,8 +32,10 @@ def saved(char, tmp_path):
 
 
 def change_config(folder, **changes) -> None:
+    """On purpose: the checksums are right again."""
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    sign_checkpoint(folder)
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])
@@ -59,6 +70,7 @@ def test_a_file_from_before_there_were_two_kinds_holds_a_recurrent_model(saved):
     fields = json.loads((folder / CONFIG).read_text())
     assert fields.pop("model") == "recurrent"
     (folder / CONFIG).write_text(json.dumps(fields))
+    sign_checkpoint(folder)
     assert load_checkpoint(folder).model.config == model.config
     assert "model" not in json.loads((committed("elman_2x256") / CONFIG).read_text())
     assert load_checkpoint(committed("elman_2x256")).model.config.cell == "elman"
@@ -123,6 +135,7 @@ def test_truncated_weights_are_refused(saved, size):
     folder, _ = saved
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[:size])
+    sign_checkpoint(folder)
     with pytest.raises(InputError, match=rf"{WEIGHTS} does not fit its configuration: .*header") as caught:
         load_checkpoint(folder)
     assert "\n" not in str(caught.value)
@@ -155,17 +168,90 @@ def test_a_configuration_with_another_vocabulary_is_refused_with_both_numbers(sa
 def test_a_tokenizer_of_another_size_is_refused_with_both_numbers(saved, char, bpe):
     folder, _ = saved
     bpe.save(folder / TOKENIZER)
+    sign_checkpoint(folder)
     expected = f"tokenizer has {bpe.vocab_size} tokens, .* vocab_size is {char.vocab_size}"
     with pytest.raises(InputError, match=expected):
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"colour": 3}', "{}", b"\xff\xfe"])
+@pytest.mark.parametrize("content", ["", "{", "[]", b"\xff\xfe"])
 def test_a_damaged_configuration_is_refused(saved, content):
     folder, _ = saved
     (folder / CONFIG).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=r"config\.json is not a model configuration"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TOKENIZER])
+def test_a_changed_byte_is_noticed_in_each_file(saved, name):
+    folder, _ = saved
+    content = bytearray((folder / name).read_bytes())
+    at = content.index(b"8") if name == CONFIG else len(content) * 2 // 3  # "emb_dim": 8
+    content[at] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name} was changed after it was saved: its SHA-256 is \w{{64}}"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("sums", [None, [], "x", {}, {WEIGHTS: 3}, {WEIGHTS: []}, {WEIGHTS: [3]}])
+def test_damaged_checksums_are_refused(saved, sums):
+    folder, _ = saved
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": sums}))
+    with pytest.raises(InputError, match=r"config\.json (is not a model configuration|was changed after)"):
+        load_checkpoint(folder)
+
+
+def test_a_folder_without_checksums_loads_only_when_somebody_has_signed_it(saved):
+    folder, model = saved
+    signed = (folder / CONFIG).read_bytes()
+    others = {name: (folder / name).read_bytes() for name in (WEIGHTS, TOKENIZER)}
+    fields = json.loads(signed)
+    del fields["sha256"]
+    (folder / CONFIG).write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=r"holds no checksums, .*; lmcore\.sign_checkpoint writes them"):
+        load_checkpoint(folder)
+    sign_checkpoint(folder)
+    assert load_checkpoint(folder).model.config == model.config
+    assert (folder / CONFIG).read_bytes() == signed
+    assert {name: (folder / name).read_bytes() for name in others} == others
+    load_checkpoint(folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(InputError, match=f"has no {WEIGHTS}"):
+        sign_checkpoint(folder)
+
+
+@pytest.mark.parametrize("at", range(6))  # before and after: configuration, weights, configuration
+def test_a_process_that_is_killed_while_saving_leaves_a_model_that_loads(saved, char, monkeypatch, at):
+    """Either the old weights or the new ones: the configuration knows both in between."""
+    folder, old = saved
+    new = copy.deepcopy(old)
+    torch.nn.init.normal_(new.output.bias)
+    replace, calls = os.replace, []
+
+    class Killed(BaseException):
+        pass
+
+    def dying_replace(source, target):
+        calls.append(1)
+        if len(calls) > at // 2:
+            if at % 2:  # after the file has its new name
+                replace(source, target)
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr("lmcore.durable.os.replace", dying_replace)
+    with pytest.raises(Killed):
+        save_checkpoint(folder, new, char)
+    monkeypatch.undo()
+    found = load_checkpoint(folder).model.output.bias
+    assert torch.equal(found, old.output.bias) or torch.equal(found, new.output.bias)
+    assert torch.equal(found, new.output.bias) == (at > 2)
+
+
+def test_a_model_of_another_kind_is_refused():
+    with pytest.raises(InputError, match="is a Linear; a checkpoint can hold RecurrentLM, TransformerLM"):
+        kind_of(torch.nn.Linear(2, 2))
 
 
 def test_a_value_out_of_range_in_the_configuration_is_refused(saved):

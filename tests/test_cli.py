@@ -1,5 +1,6 @@
 """The command line from text to generation."""
 
+import json
 import math
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import lmcore
-from lmcore.__main__ import main, read_corpus
+from lmcore.__main__ import main
 from lmcore.rnn import CELLS
 
 SMALL = ["--emb-dim", "8", "--batch-size", "2", "--seq-len", "12", "--max-steps", "3"]
@@ -156,7 +157,7 @@ def test_temperature_zero_is_greedy_and_sampling_options_arrive(run, checkpoint)
 
 
 def test_without_a_path_the_corpus_is_the_built_in_one():
-    assert read_corpus(None).name == "sotu"
+    assert lmcore.open_corpus(None).name == "sotu"
 
 
 def test_a_run_that_diverges_says_so_and_is_saved(run, text_file, tmp_path):
@@ -201,7 +202,8 @@ def test_as_a_program(run, checkpoint, tmp_path):
     assert process("--top-k", "0") == (2, "", "lmcore: top_k is 0; it must be at least 1\n")
     damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
     config = damaged / "config.json"  # here no import hook checks types before lmcore does
-    config.write_text(config.read_text().replace('"emb_dim": 8', '"emb_dim": 8.0'))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"emb_dim": 8.0}))
+    lmcore.sign_checkpoint(damaged)  # a wrong checksum would show first
     assert process(folder=damaged) == (2, "", "lmcore: emb_dim is 8.0; it must be a whole number\n")
 
 
@@ -222,15 +224,16 @@ def test_token_files_are_found_again_and_damage_is_one_line(run, text_file, tmp_
 
 
 def test_validation_on_a_part_of_the_held_out_text(run, tmp_path, documents):
+    (tmp_path / "texts").mkdir()
     for i in range(4):
         for j, text in enumerate(documents[:20]):
-            (tmp_path / f"{i}_{j:02}.txt").write_text(text, encoding="utf-8")
-    options = ["--corpus", tmp_path, "--tokenizer", "char", "--out", tmp_path / "m", *SMALL]
-    held_out = lmcore.corpus_from_path(tmp_path).validation
+            (tmp_path / "texts" / f"{i}_{j:02}.txt").write_text(text, encoding="utf-8")
+    options = ["--corpus", tmp_path / "texts", "--tokenizer", "char", "--out", tmp_path / "m", *SMALL]
+    held_out = lmcore.corpus_from_path(tmp_path / "texts").validation
     assert len(held_out) == 4
     status, printed, _ = run("train", *options, "--eval-size", sum(map(len, held_out)) // 2)
     assert status == 0
     kept = sum(len(text) + 1 for text in held_out[::2])
     assert f"over {kept} tokens" in printed
-    status, _, errors = run("train", *options, "--eval-size", "0")
-    assert (status, errors) == (2, "lmcore: 0 characters are asked for; it must be at least 1\n")
+    status, _, errors = run("train", *options, "--out", tmp_path / "other", "--eval-size", "0")
+    assert (status, errors) == (2, "lmcore: eval_size is 0; it must be at least 1\n")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lmcore.checkpoint import sign_checkpoint
+
 SMALL = ["--emb-dim", "8", "--batch-size", "2", "--seq-len", "12", "--max-steps", "3"]
 
 
@@ -18,8 +20,9 @@ def bad_files(tmp_path, checkpoint, bpe) -> Path:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.md").write_text("# not a text file")
     shutil.copytree(checkpoint, tmp_path / "other_vocab")
-    config = json.loads((checkpoint / "config.json").read_text())
-    (tmp_path / "other_vocab" / "config.json").write_text(json.dumps(config | {"vocab_size": 5000}))
+    config = json.loads((checkpoint / "config.json").read_text()) | {"vocab_size": 5000}
+    (tmp_path / "other_vocab" / "config.json").write_text(json.dumps(config))
+    sign_checkpoint(tmp_path / "other_vocab")  # a wrong checksum would show first
     shutil.copytree(checkpoint, tmp_path / "truncated")
     (tmp_path / "truncated" / "model.safetensors").write_bytes(b"\x40")
     return tmp_path
@@ -43,7 +46,7 @@ def one_line(run, arguments: str, folder: Path) -> str:
         ("--corpus @/short.txt", "the text has 18 tokens, but one window of 2 rows by 12 steps needs 25"),
         ("--corpus @/latin.txt", "byte 0xe9 at offset 3 is not UTF-8"),
         ("--corpus @/missing.txt", "missing.txt does not exist"),
-        ("--corpus @/folder", "holds 0 .txt files; at least 1 is needed"),
+        ("--corpus @/folder", "holds 0 .txt or .jsonl files; at least 1 is needed"),
         ("--tokenizer no-such-name", "tokenizer 'no-such-name' is neither char, word, bpe"),
         ("--tokenizer bpe --vocab-size 259", "vocab_size is 259, but this tokenizer needs at least 260"),
         ("--tokenizer word --vocab-size 4", "vocab_size is 4, but this tokenizer needs at least 5"),
@@ -83,7 +86,7 @@ def test_bad_input_to_train(run, bad_files, text_file, arguments, message):
     [
         ("--checkpoint @/missing", "missing is not a checkpoint: it has no model.safetensors"),
         ("--checkpoint @/other_vocab", "tokenizer has 61 tokens, but the model's vocab_size is 5000"),
-        ("--checkpoint @/truncated", "model.safetensors does not fit its configuration"),
+        ("--checkpoint @/truncated", "model.safetensors was changed after it was saved: its SHA-256 is"),
         ("--prompt 語", "the prompt holds '語', which is not among the 61 tokens of this char tokenizer"),
         ("--temperature -0.1", "temperature is -0.1; it must be 0 (greedy) or above"),
         ("--temperature nan", "temperature is nan"),

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from archives import json_lines
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.corpus import Corpus, builtin_corpus, corpus_from_path, count_characters, split_documents
+from lmcore.corpus import Corpus, builtin_corpus, count_characters, split_documents
 from lmcore.errors import InputError
+from lmcore.sources.source import corpus_from_path
 
 
 @pytest.mark.parametrize("number", [20, 21, 29, 30, 40, 237])
@@ -137,7 +139,7 @@ def test_line_ends_and_marks_stay_as_they_are(tmp_path):
 def test_bad_paths_and_bytes_are_refused(tmp_path):
     with pytest.raises(InputError, match="no_such_file does not exist"):
         corpus_from_path(tmp_path / "no_such_file")
-    with pytest.raises(InputError, match=r"holds 0 \.txt files; at least 1 is needed"):
+    with pytest.raises(InputError, match=r"holds 0 \.txt or \.jsonl files; at least 1 is needed"):
         corpus_from_path(tmp_path)
     path = tmp_path / "latin.txt"
     path.write_bytes(b"caf\xe9 in Latin-1")
@@ -162,8 +164,8 @@ def write_lines(path: Path, number: int, ending: str = "\n") -> str:
 @pytest.fixture
 def short_pieces(monkeypatch) -> int:
     """Files over 2,000 bytes are long, and are read in pieces of about 100."""
-    monkeypatch.setattr("lmcore.corpus.PIECE_BYTES", 100)
-    monkeypatch.setattr("lmcore.corpus.LONG_FILE_BYTES", 2_000)
+    monkeypatch.setattr("lmcore.sources.files.PIECE_BYTES", 100)
+    monkeypatch.setattr("lmcore.sources.files.LONG_BYTES", 2_000)
     return 100
 
 
@@ -181,6 +183,24 @@ def test_files_are_read_when_they_are_asked_for(tmp_path, documents):
     with pytest.raises(InputError, match=r"03\.txt has changed since the corpus was opened"):
         list(corpus.train)
     assert corpus_from_path(tmp_path).sha256 != corpus.sha256
+
+
+def test_documents_of_two_corpora_can_be_joined(tmp_path, documents):
+    for name, texts in (("a", documents), ("b", documents[::-1]), ("c", documents)):
+        (tmp_path / f"{name}.jsonl").write_bytes(json_lines(texts))
+    a, b, c = (corpus_from_path(tmp_path / f"{name}.jsonl") for name in "abc")
+    assert list(a.train + b.train) == list(a.train) + list(b.train)
+    assert list(a.train) == list(c.train)
+    assert a.train != c.train  # they are places in files, and these are others
+    assert a.train != list(a.train)
+
+
+def test_a_document_in_a_file_takes_56_bytes_of_memory(tmp_path, documents):
+    (tmp_path / "lines.jsonl").write_bytes(json_lines(documents * 10))
+    corpus = corpus_from_path(tmp_path / "lines.jsonl")
+    assert len(corpus.train) == 270
+    assert corpus.train.table.nbytes == 56 * 270
+    assert corpus.train[::2].table.base is not None  # a part of the same memory
 
 
 def test_few_files_are_cut_as_few_texts_are(tmp_path, documents):

@@ -169,7 +169,7 @@ def test_parts_and_units_of_a_corpus_have_files_of_their_own(char, corpus, tmp_p
     }
     assert len(list(tmp_path.iterdir())) == len(sizes)
     assert [sizes[part, "documents"] for part in ("train", "validation", "test", "all")] == [27, 1, 2, 30]
-    with pytest.raises(InputError, match="0 characters are asked for; it must be at least 1"):
+    with pytest.raises(InputError, match="the number of characters is 0; it must be at least 1"):
         corpus_tokens(corpus, "train", "documents", char, tmp_path, characters=0)
 
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from distributed_worker import CASES, fit, score
+from small_runs import make_trainer as make_small_trainer
 
 from lmcore.distributed import World, join_world
 from lmcore.errors import InputError
@@ -63,7 +65,28 @@ def test_only_rank_0_saves(two):
     assert [process["streams"]["saved"] for process in two] == [3, 0]
 
 
+def test_stopped_after_any_step_and_gone_on(two):
+    """To the bit, with a part of the snapshot for each process."""
+    for process in two:
+        assert len(process["resume"]) == 21
+        assert all(process["resume"].values()), process["resume"]
+
+
+def test_another_number_of_processes_does_not_go_on(two, tmp_path_factory):
+    folder = next(path for path in tmp_path_factory.getbasetemp().glob("two*") if (path / "runs").exists())
+    with pytest.raises(InputError, match="holds a run with other settings: processes: 2 -> 1"):
+        make_small_trainer("sentences", folder / "runs" / "sentences" / "3").fit()
+
+
+def test_a_process_that_cannot_write_stops_all_and_a_damaged_part_counts(two):
+    for found in (process["wrong"] for process in two):
+        assert re.match(r"no snapshot of step 6: .* No space left.*; that of step 3 is whole", found["save"])
+        assert found["kept"] == ["step-00000003.process-1.safetensors", "step-00000003.safetensors"]
+        assert "none of 1 snapshots is whole" in found["resume"]
+
+
 def test_numbers_and_texts_travel(two):
+    assert [process["texts"] for process in two] == [["from 0 ☃", "from 1 ☃"]] * 2
     assert [process["text"] for process in two] == ["naïve ☃"] * 2
     assert [process["sum"] for process in two] == [[2, 1]] * 2
 
@@ -79,12 +102,12 @@ def test_a_world_of_one_gives_back_what_it_got():
 
 def test_more_processes_than_rows_are_refused(make_trainer, char):
     made = make_trainer(char)
-    with pytest.raises(InputError, match="batch_size is 4, but 5 processes x accumulate 1 need at least 5"):
+    with pytest.raises(InputError, match="batch_size is 4, but accumulate 1 x 5 processes need at least 5"):
         type(made)(made.model, made.batches, char, made.config, world=World(rank=0, size=5))
 
 
 def test_more_parts_than_rows_are_refused(make_trainer, char):
-    with pytest.raises(InputError, match="batch_size is 4, but 1 processes x accumulate 5 need at least 5"):
+    with pytest.raises(InputError, match="batch_size is 4, but accumulate 5 x 1 process need at least 5"):
         make_trainer(char, accumulate=5)
 
 
@@ -108,5 +131,5 @@ def test_a_world_larger_than_the_batch_ends_with_one_line(text_file, tmp_path):
         "--cache", tmp_path / "cache", "--out", tmp_path / "out", "--max-steps", "1",
     )  # fmt: skip
     assert result.returncode != 0
-    assert "lmcore: batch_size is 1, but 2 processes" in result.stderr
+    assert "lmcore: batch_size is 1, but accumulate 1 x 2 processes need at least 2 rows" in result.stderr
     assert "Traceback" not in result.stderr.split("lmcore: batch_size")[0]

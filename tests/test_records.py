@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import measure, summary
 
+MODELS = sorted((measure.ROOT / "book" / "records").rglob("model.safetensors"))
+
 
 def test_the_committed_model_scores_what_its_record_says():
     record = lmcore.load_record(lmcore.committed("elman_2x256/record.json"))
@@ -23,6 +25,13 @@ def test_the_committed_model_scores_what_its_record_says():
     last = record.validation[-1]
     assert abs(result.nats_per_token - last["nats_per_token"]) < 1e-3
     assert abs(result.bits_per_byte - last["bits_per_byte"]) < 1e-3
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.parent.name)
+def test_a_committed_model_has_checksums(path):
+    """An older folder gets them by lmcore.sign_checkpoint(folder)."""
+    assert "sha256" in json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+    lmcore.load_checkpoint(path.parent)
 
 
 def test_the_committed_tokenizer_is_the_one_trained_on_the_corpus():

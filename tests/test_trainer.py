@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lmcore import trainer
 from lmcore.errors import InputError
 from lmcore.record import Run
+from lmcore.runs import ledger
 from lmcore.train_config import TrainConfig, choose_device, learning_rate_at
 
 
@@ -28,7 +28,7 @@ class FakeClock:
 @pytest.fixture
 def clock(monkeypatch):
     """Each training step takes one second: the clock is read before and after it."""
-    monkeypatch.setattr(trainer, "time", FakeClock())
+    monkeypatch.setattr(ledger, "time", FakeClock())
 
 
 def without_time(run: Run) -> list[dict]:

@@ -1,0 +1,1 @@
+"""Where text comes from: files, folders, archives, addresses, datasets; `source` opens any."""
