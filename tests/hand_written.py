@@ -43,6 +43,7 @@ IN_PROSE = (
     (re.compile(r"\{[\w:]+\}`[^`]*`|`[^`]*`|\]\([^)]*\)"), ""),  # other roles, code, addresses
     (re.compile(r"(?<!\\)\$[^$]*\$"), "$"),
     (re.compile(r"\*Time:\* about \d+ minutes"), ""),  # a guess at the reader's time, not a result
+    (re.compile(r"\*\*\d+\.\d \w+\.\*\*|\b(?:exercise|lab) \d+\.\d\b", re.IGNORECASE), ""),  # 4.1 is a name
     # the README's table of speeds: another test compares it with the records
     (re.compile(r"^\| two cores, no GPU \|.*?(?:\n\n|\Z)", LINES), ""),
 )

@@ -68,7 +68,7 @@ def shuffle_past(answer: Callable[[Tensor, torch.Generator], Tensor]) -> None:
     if torch.equal(orders[0], orders[1]) and torch.equal(orders[1], orders[2]):
         raise NotYet("all rows were shuffled in one and the same order. Draw a new one for each row.")
     again = result(answer, given.clone(), torch.Generator().manual_seed(0))
-    expect(torch.equal(got, again), "the same seed gives another order: hand the generator to torch.randperm.")
+    expect(torch.equal(got, again), "the same seed gives another order: give torch.randperm the generator.")
 
 
 @exercise("4.4")

@@ -10,7 +10,7 @@ from lmcore_exercises.checking import NotYet
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))
-HEADING = re.compile(r"^\*\*(\d+\.\d+) (Check|Derive|Ablate|Extend)\.\*\* ", re.MULTILINE)
+HEADING = re.compile(r"^\*\*(\d+\.\d+) (Check|Derive|Ablate|Extend|Find)\.\*\* ", re.MULTILINE)
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 

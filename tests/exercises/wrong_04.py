@@ -63,7 +63,11 @@ def over_everything(p, q):
 
 WRONG = {
     "4.1": [(rows_for_columns, "along rows"), (no_memory, "old state has no part")],
-    "4.2": [(untied, "matrix of its own"), (no_output_bias, "keeps its bias"), (one_layer_only, "once per layer")],
+    "4.2": [
+        (untied, "matrix of its own"),
+        (no_output_bias, "keeps its bias"),
+        (one_layer_only, "once per layer"),
+    ],
     "4.3": [
         (moves_the_last, "must stay"),
         (one_order_for_all, "one and the same order"),
