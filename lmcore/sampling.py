@@ -184,7 +184,7 @@ def draw_rows(probs: Float[Tensor, "B V"], points: Float[Tensor, " B"]) -> Int[T
     `torch.multinomial` draws one random number per token instead: 1 ms for 32,000 of them.
     Raises InputError if the probabilities of a row add up to nothing or to no number.
     """
-    edges = probs.double().cumsum(dim=-1)
+    edges = probs.to(torch.float64, copy=True).cumsum_(dim=-1)  # in place: (B, V) is large
     total = edges[:, -1:]
     smallest, largest = total.aminmax()  # NaN if any is
     if not (smallest > 0 and largest < torch.inf):

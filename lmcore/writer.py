@@ -120,21 +120,21 @@ class Writer:
 
     def _write(self, rows: list[int], logits: Float[Tensor, "B V"]) -> list[Token]:
         self.sampling.check_vocabulary(logits.shape[1])
-        allowed = logits.index_fill(1, self.never, -torch.inf)
+        log_probs = logits.log_softmax(dim=-1) if self.scores else None
+        logits.index_fill_(1, self.never, -torch.inf)
         seen = self._seen(logits)
-        chosen, probs = self._choose(rows, allowed, None if seen is None else seen[rows])
+        chosen, probs = self._choose(rows, logits, None if seen is None else seen[rows])
         ids = chosen.tolist()
         for row, token_id in zip(rows, ids, strict=True):
             self.texts[row].append(token_id)
         if seen is not None:
             seen[rows, ids] = True
-        if not self.scores:
+        if log_probs is None:
             return [Token(row, token_id, None, None) for row, token_id in zip(rows, ids, strict=True)]
-        log_probs = logits.log_softmax(dim=-1).gather(1, chosen[:, None]).squeeze(1).tolist()
-        drawn_log_probs = [0.0] * len(ids)
-        if probs is not None:
-            drawn_log_probs = probs.gather(1, chosen[:, None]).squeeze(1).log().tolist()
-        return list(map(Token, rows, ids, log_probs, drawn_log_probs))
+        place = chosen[:, None]
+        drawn = torch.ones(len(ids), 1) if probs is None else probs.gather(1, place)
+        scores = (log_probs.gather(1, place), drawn.log())
+        return list(map(Token, rows, ids, *(column.squeeze(1).tolist() for column in scores)))
 
     def _choose(
         self, rows: list[int], logits: Float[Tensor, "B V"], seen: Bool[Tensor, "B V"] | None
@@ -163,7 +163,7 @@ class Writer:
 def next_logits(
     model: nn.Module, tokens: Int[Tensor, "B T"], state: Any, rows: list[int] | slice = ALL
 ) -> tuple[Float[Tensor, "rows V"], Any]:
-    """Logits of what follows the last token in these rows, and the state of all.
+    """Logits of what follows the last token in these rows, to be changed at will, and the state of all.
 
     A network makes no logits for the tokens before, which would need (B, T, V) numbers.
     """
@@ -171,7 +171,7 @@ def next_logits(
         hidden, state = model.hidden(tokens, state)
         return model.output(hidden[rows, -1]), state
     logits, state = model(tokens, state)
-    return logits[rows, -1], state
+    return logits[rows, -1].clone(), state  # a model may hand out its own table
 
 
 def check_finite(largest: Float[Tensor, " B"]) -> None:
@@ -196,14 +196,14 @@ def device_of(model: nn.Module) -> torch.device:
 def set_up_for_writing(model: nn.Module, rows: int, steps: int) -> Iterator[None]:
     """Evaluation mode, and the output matrix as it is read fastest; afterwards all is as it was.
 
-    Leave the model's weights alone meanwhile. For a few steps, for several rows, or on a GPU, another
-    layout of the matrix does not pay.
+    Leave the model's weights alone meanwhile. For a few steps, for more than two rows, or on a GPU,
+    another layout of the matrix does not pay.
     """
     was_training, output = model.training, getattr(model, "output", None)
     pays = isinstance(output, SoftmaxOutput) and output.weight.device.type == "cpu"
     model.eval()
     try:
-        with output.by_columns() if pays and rows == 1 and steps >= 16 else nullcontext():
+        with output.by_columns() if pays and rows <= 2 and steps >= 16 else nullcontext():
             yield
     finally:
         model.train(was_training)
