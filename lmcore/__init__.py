@@ -7,6 +7,15 @@ import os
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
 
+from lmcore.applications import (
+    QueryLikelihood,
+    complete_word,
+    correct_word,
+    misspellings,
+    prefers_first,
+    rescore,
+    text_log_probs,
+)
 from lmcore.beam import BeamSearch, Hypothesis, beam_search, beam_search_ids
 from lmcore.cells import Cell, ElmanCell
 from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sign_checkpoint
@@ -23,7 +32,6 @@ from lmcore.data import (
 )
 from lmcore.distributed import World, join_world
 from lmcore.errors import DivergedError, InputError, SaveError, TrainingError
-from lmcore.export import export_models, load_exported
 from lmcore.gated import GRUCell, LSTMCell, SLSTMCell
 from lmcore.generate import (
     Written,
@@ -41,6 +49,7 @@ from lmcore.metrics import Evaluation, PositionBin, count_words, evaluate
 from lmcore.mixture import InterpolatedLM, fit_mixture, nats_of_targets
 from lmcore.ngram import NGramLM, UnigramLM
 from lmcore.output import AdaptiveOutput, SampledOutput, SoftmaxOutput
+from lmcore.playground import export_playground, load_playground
 from lmcore.plots import (
     COLOURS,
     plot_loss,

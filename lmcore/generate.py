@@ -36,8 +36,8 @@ def generate_ids(
 
     The prompt is read once; from then on each step feeds one token and the state. ``never`` lists
     ids that must not be drawn. The draws depend on ``sampling.seed`` only, not on global random state.
-    Raises InputError for a prompt of 0 tokens, a top-k of more than all tokens, and if a logit is no
-    number, as damaged weights or a diverged run give.
+    Raises InputError for a prompt of 0 tokens, a top-k of more than all tokens, if a logit is no number, as
+    damaged weights or a diverged run give, and if no token that may be drawn has a probability above 0.
     """
     return generate_batch_ids(model, [prompt_ids], sampling, eos_id, never)[0]
 
@@ -119,7 +119,8 @@ def stream(
 
     Joined they are what `generate` returns. A piece ends with a whole character and holds no beginning
     of a stop string. The prompt is checked at once, and raises InputError as `generate` does; the model
-    runs while the pieces are taken, in evaluation mode, and its weights must stay as they are meanwhile.
+    runs while the pieces are taken, in evaluation mode. Meanwhile leave its weights as they are, and begin no
+    other stream with it: the first to end would undo what the other has set up.
     """
     writer, (text,) = _begin(model, tokenizer, [prompt], sampling or Sampling(), stop, scores=False)
     return (piece for piece in _pieces(writer, text) if piece)

@@ -82,11 +82,13 @@ def keep_top_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]
     """Logits with everything outside the nucleus set to minus infinity.
 
     The nucleus is the smallest set of likeliest tokens whose probability reaches p; the token that
-    crosses p belongs to it, so at least one token always stays. Raises InputError for a p outside (0, 1].
-    Source: Holtzman et al. (2020).
+    crosses p belongs to it, so at least one token always stays. Of equally likely tokens those with lower ids
+    come first. Raises InputError for a p outside (0, 1]. Source: Holtzman et al. (2020).
     """
     _check_share("top_p", p)
-    ordered, index = logits.sort(dim=-1, descending=True)
+    if p == 1:
+        return logits  # rounded sums may reach 1 before the last token
+    ordered, index = logits.sort(dim=-1, descending=True, stable=True)
     return logits.masked_fill(_beyond(ordered.softmax(dim=-1), index, p), -torch.inf)
 
 
@@ -104,14 +106,17 @@ def keep_typical(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V
     """Logits with all but the locally typical tokens set to minus infinity.
 
     A token's surprise is -log of its probability, and its mean is the entropy. Typical are the tokens whose
-    surprise is closest to the entropy, as many as it takes to reach p, the one that crosses p included. The
-    likeliest token may go. Raises InputError for a p outside (0, 1]. Source: Meister et al. (2023).
+    surprise is closest to the entropy, as many as it takes to reach p, the one that crosses p included. Of
+    tokens that are equally close those with lower ids come first. The likeliest token may go. Raises
+    InputError for a p outside (0, 1]. Source: Meister et al. (2023).
     """
     _check_share("typical_p", p)
+    if p == 1:
+        return logits  # as in `keep_top_p`
     log_probs = logits.log_softmax(dim=-1)
     probs = log_probs.exp()
     entropy = torch.special.entr(probs).sum(dim=-1, keepdim=True)  # entr(0) is 0
-    index = (log_probs + entropy).abs().argsort(dim=-1)
+    index = (log_probs + entropy).abs().argsort(dim=-1, stable=True)
     return logits.masked_fill(_beyond(probs.gather(-1, index), index, p), -torch.inf)
 
 
@@ -146,12 +151,11 @@ def filter_logits(
         logits = logits / sampling.temperature
     if sampling.top_k is not None:
         logits = keep_top_k(logits, sampling.top_k)
-    # at p = 1 all stay, but rounded sums may reach 1 before the last token
-    if sampling.top_p is not None and sampling.top_p < 1:
+    if sampling.top_p is not None:
         logits = keep_top_p(logits, sampling.top_p)
     if sampling.min_p is not None:
         logits = keep_min_p(logits, sampling.min_p)
-    if sampling.typical_p is not None and sampling.typical_p < 1:
+    if sampling.typical_p is not None:
         logits = keep_typical(logits, sampling.typical_p)
     return logits
 

@@ -4,6 +4,7 @@ A token costs one step of the model, however long the text is: the state is carr
 beginning that several prompts share only once.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -93,7 +94,8 @@ class Writer:
         """Feed what all rows have ready, and write one token in each row that has nothing left to read.
 
         Rows end with ``eos_id``, which is then their last token, or after ``max_new_tokens``. Raises
-        InputError if a logit is no number, as damaged weights or a diverged run give.
+        InputError if a logit is no number, as damaged weights or a diverged run give, or if no token that
+        may be written has a probability above 0.
         """
         texts = [self.texts[row] for row in self.rows]
         shortest = min(map(len, texts))
@@ -176,9 +178,13 @@ def next_logits(
 
 def check_finite(largest: Float[Tensor, " B"]) -> None:
     """Raises InputError unless the largest logit of every row is a number; it is NaN if any logit is."""
-    if not largest.isfinite().all():
-        bad = largest[~largest.isfinite()][0]
-        raise InputError(f"the largest logit is {bad:g}: the model's weights are damaged, or it diverged")
+    if largest.isfinite().all():
+        return
+    bad = largest[~largest.isfinite()][0].item()
+    reason = "the model's weights are damaged, or it diverged"
+    if bad == -math.inf:  # counts alone, without smoothing, can say so
+        reason = "no token that may be written has a probability above 0"
+    raise InputError(f"the largest logit is {bad:g}: {reason}")
 
 
 def select_rows(state: Any, rows: list[int], device: torch.device) -> Any:

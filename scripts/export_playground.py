@@ -123,8 +123,8 @@ def example(name: str, model: torch.nn.Module, tokenizer: lmcore.Tokenizer) -> d
 
 def export(models: dict[str, torch.nn.Module], task: Task, folder: Path) -> dict[str, Any]:
     """Write the files of the page; returns what was measured of them."""
-    lmcore.export_models(folder, task.tokenizer, models)
-    rounded = lmcore.load_exported(folder)
+    lmcore.export_playground(folder, task.tokenizer, models)
+    rounded = lmcore.load_playground(folder)
     measured: dict[str, Any] = {}
     for name, model in models.items():
         score, before = task.evaluate(rounded[name]), task.evaluate(model)
@@ -139,7 +139,7 @@ def export(models: dict[str, torch.nn.Module], task: Task, folder: Path) -> dict
             "largest_logit_change": largest_change(model, rounded[name], task),
         }
     about = {name: {"bits_per_byte": own["bits_per_byte"]} for name, own in measured.items()}
-    lmcore.export_models(folder, task.tokenizer, models, about)
+    lmcore.export_playground(folder, task.tokenizer, models, about)
     sent = sum(len(gzip.compress(path.read_bytes(), mtime=0)) for path in folder.iterdir())
     if sent > LIMIT:
         raise lmcore.InputError(f"the files have {sent:,} bytes compressed; {LIMIT:,} is the limit")

@@ -212,7 +212,7 @@ def test_a_run_that_diverges_says_so_and_is_saved(run, text_file, tmp_path):
     assert lmcore.load_record(tmp_path / "m" / "record.json").validation[-1]["perplexity"] == float("inf")
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "export", "runs"])
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])

@@ -21,7 +21,7 @@ def test_the_command_trains_once_and_writes_page_and_records(script, quick_path,
     arguments = ["--quick", "--out", str(quick_path)]
     assert script.main(arguments) == 0
     record = json.loads((quick_path / "records" / "export.json").read_text(encoding="utf-8"))
-    loaded = lmcore.load_exported(quick_path / "models")
+    loaded = lmcore.load_playground(quick_path / "models")
     assert list(loaded) == list(record["models"]) == ["gru", "lstm", "elman", "ngram"]
     manifest = json.loads((quick_path / "models" / "manifest.json").read_text(encoding="utf-8"))
     for entry in manifest["models"]:

@@ -33,7 +33,7 @@ def ask(bpe, documents, tmp_path_factory):
     copy_scripts(folder)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
     (folder / "main.js").write_text(MAIN, encoding="utf-8")
-    lmcore.export_models(folder / "models", bpe, make_models(bpe, documents))
+    lmcore.export_playground(folder / "models", bpe, make_models(bpe, documents))
 
     def ask(what, **details):
         command = [NODE, str(folder / "main.js"), (folder / "models").as_uri() + "/"]
@@ -48,7 +48,7 @@ def ask(bpe, documents, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(ask):
-    return lmcore.load_exported(ask.folder)
+    return lmcore.load_playground(ask.folder)
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,20 @@ def test_min_p_is_a_share_of_the_likeliest():
         assert kept(keep_min_p(logits, p)) == expected
 
 
+def test_of_equally_likely_tokens_those_with_lower_ids_stay():
+    alike = torch.zeros(2, 5)
+    for keep in (keep_top_p, keep_typical):
+        assert [kept(row) for row in keep(alike, 0.5)] == [[0, 1, 2]] * 2
+    assert kept(keep_min_p(torch.tensor([1.0, 0.0, 1.0]), 1.0)) == [0, 2]  # at this border all stay
+
+
+def test_at_p_1_everything_stays_however_sums_are_rounded():
+    logits = torch.linspace(0, -60, 5000)
+    for keep in (keep_top_p, keep_typical):
+        assert torch.equal(keep(logits, 1.0), logits)
+    assert torch.equal(filter_logits(logits, Sampling(top_p=1.0, typical_p=1.0)), logits)
+
+
 def test_typical_may_drop_the_likeliest_token():
     # surprises of 0.4 and 3.0 nats; the entropy, 1.1, is closer to the first ...
     probs = torch.tensor([0.7, *[0.05] * 6])

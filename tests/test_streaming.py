@@ -186,6 +186,12 @@ def test_a_stream_is_the_text_in_pieces(tokenizer, seed):
         assert "" not in pieces
 
 
+def test_an_empty_prompt_begins_a_text(char):
+    model = parrot("a ship", char)
+    assert list(stream(model, char, "", GREEDY)) == ["a", " ", "s", "h", "i", "p"]
+    assert generate(model, char, "", GREEDY) == "a ship"
+
+
 def test_pieces_come_while_the_model_writes(char):
     model = parrot("a ship at sea", char)
     pieces = stream(model, char, "The", GREEDY)

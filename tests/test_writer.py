@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.output import AdaptiveOutput
 from lmcore.rnn import RecurrentLM, RNNConfig
 from lmcore.sampling import Sampling
+from lmcore.smoothing import maximum_likelihood
 from lmcore.writer import Points, Writer, next_logits, select_rows, set_up_for_writing
 
 NO_END = -1
@@ -185,6 +187,14 @@ def test_one_row_that_is_no_number_is_enough():
     for temperature in (0.0, 1.0):
         with pytest.raises(InputError, match="largest logit is nan"):
             generate_batch_ids(Broken(), [[1], [2]], Sampling(temperature), NO_END)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_counts_after_which_nothing_may_be_written_say_so(temperature):
+    counts = maximum_likelihood([np.array([2, 5, 1, 6, 3])], vocab_size=8, order=2)
+    assert generate_ids(counts, [2, 5], Sampling(temperature, max_new_tokens=2), eos_id=3) == [1, 6]
+    with pytest.raises(InputError, match="largest logit is -inf: no token that may be written has a prob"):
+        generate_ids(counts, [2, 5], Sampling(temperature), eos_id=3, never=(0, 1, 2))
 
 
 def test_afterwards_the_model_is_as_it_was_even_after_an_error(model):

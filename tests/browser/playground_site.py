@@ -54,7 +54,7 @@ def make_site(folder: Path, tokenizer: lmcore.Tokenizer, documents: list[str]) -
     static, source = folder / "static", folder / "source"
     copy_scripts(static / "playground")
     models = static / "playground" / "models"
-    lmcore.export_models(models, tokenizer, make_models(tokenizer, documents))
+    lmcore.export_playground(models, tokenizer, make_models(tokenizer, documents))
     (source / "book").mkdir(parents=True)
     for name, text in {"index": "# Start\n", "book/full": FULL, "book/small": SMALL}.items():
         (source / f"{name}.md").write_text(text, encoding="utf-8")

@@ -43,7 +43,7 @@ LAST_STOPS = ["Part", "Unit (0 to 15)", "Value", "Set to 0", "Forget everything"
 
 @pytest.fixture(scope="module")
 def models(playground_folder):
-    return lmcore.load_exported(playground_folder / SUB_PATH / MODELS)
+    return lmcore.load_playground(playground_folder / SUB_PATH / MODELS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -211,6 +211,17 @@ def test_models_side_by_side(full):
     assert len({tuple(text) for text in texts}) == 4
     full.get_by_role("checkbox", name="GRU", exact=True).uncheck()
     assert columns.count() == 3
+
+
+def test_a_model_may_leave_while_the_others_write(full):
+    show(full, "LSTM")
+    full.get_by_label("Speed").select_option("20 tokens a second")
+    press(full, "Run")
+    full.wait_for_function(f"document.querySelectorAll('{TOKENS}').length > 12")
+    full.get_by_role("checkbox", name="GRU", exact=True).uncheck()
+    press(full, "Stop")
+    wait_for_status(full, "tokens written")
+    assert full.locator(COLUMNS).count() == 1
 
 
 def test_a_typed_prompt_is_read(full, bpe):

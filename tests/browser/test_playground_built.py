@@ -13,6 +13,11 @@ BOOK = Path(__file__).resolve().parents[2] / "_build" / "html"
 PAGE = "book/playground.html"
 PROMPT = "The President"
 NAMES = ["elman", "gru", "lstm", "ngram"]
+SMALL = {  # by chapter: the models of its playground, how many lists of bars, sliders, pictures of a state
+    "09_teacher_forcing": (["GRU"], 1, 0, 0),
+    "10_generation": (["GRU"], 1, 3, 0),
+    "15_vanishing_gradients": (["Elman", "LSTM"], 0, 2, 6),
+}
 CONTRAST = """selector => {
   const linear = (v) => (v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
   const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
@@ -38,7 +43,7 @@ def page(open_page, site):
 
 @pytest.fixture(scope="module")
 def models():
-    return lmcore.load_exported(BOOK / MODELS)
+    return lmcore.load_playground(BOOK / MODELS)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,19 @@ def test_text_can_be_read_in_both_themes(page, theme):
         ratios = page.evaluate(CONTRAST, part)
         assert ratios, part
         assert min(ratios) >= 4.5, part
+
+
+@pytest.mark.parametrize("chapter", SMALL)
+def test_a_chapter_has_a_small_playground(open_page, site, chapter):
+    titles, bars, sliders, pictures = SMALL[chapter]
+    page = open_page(f"{site}/book/{chapter}.html")
+    page.wait_for_selector(f"{COLUMNS}[aria-label='{titles[-1]}']")
+    columns = page.locator(COLUMNS)
+    assert [columns.nth(i).get_attribute("aria-label") for i in range(columns.count())] == titles
+    parts = (".pg-bars", ".pg-ui input[type=range]", ".pg-ui canvas")
+    assert [page.locator(part).count() for part in parts] == [bars, sliders, pictures]
+    run_to_the_end(page)
+    assert page.outside == page.errors == []
 
 
 def test_no_javascript(open_page, site):

@@ -7,7 +7,7 @@ the names of workspace.py. Messages are not written here: they are what lmcore s
 TRAIN = "train --out run --corpus text.txt"
 SCORE = "evaluate --checkpoint trained --corpus text.txt"
 STOPPED = "train --out stopped --corpus text.txt --max-steps 2 --tokenizer char --emb-dim 8"
-COMMANDS = ("train", "evaluate", "generate", "runs")
+COMMANDS = ("train", "evaluate", "generate", "export", "runs")
 
 CASES: dict[str, list[tuple[str, str]]] = {
     "Text to learn from": [
@@ -174,5 +174,16 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("a prompt that the tokenizer cannot read", "generate --checkpoint trained --prompt ß"),
         ("a device that is not there", "generate --checkpoint trained --device tpu"),
         ("nothing to draw from", "lmcore.draw(torch.zeros(5), torch.Generator())"),
+    ],
+    "Files for other programs": [
+        ("no checkpoint", "export --checkpoint missing --to onnx --out out"),
+        ("weights that were cut off", "export --checkpoint cut_weights --to huggingface --out out"),
+        ("a record of another model", "export --checkpoint mixed --to huggingface --out out"),
+        ("a folder with other files", "export --checkpoint trained --to huggingface --out notes"),
+        ("a file where the folder should be", "export --checkpoint trained --to onnx --out text.txt"),
+        ("a Transformer as one step", "export --checkpoint gpt --to onnx --out out"),
+        ("a format that there is not", 'lmcore.export_checkpoint("trained", "out", "gguf")'),
+        ("a tokenizer that the playground cannot read", 'lmcore.export_playground("out", tokenizer, {})'),
+        ("no models of a playground", 'lmcore.load_playground("notes")'),
     ],
 }  # fmt: skip

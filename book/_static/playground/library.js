@@ -1,5 +1,5 @@
 /**
- * The folder with the models (lmcore/export.py writes it): each file is fetched once, checked by its SHA-256,
+ * The folder with the models (lmcore/playground.py writes it): each file is fetched once, checked by its SHA-256,
  * and from then on in memory, so that the network may go away.
  */
 
@@ -10,7 +10,7 @@ import { checksum } from "./sha256.js";
 import { fromHalf } from "./tensors.js";
 import { Tokenizer } from "./tokenizer.js";
 
-export const FORMAT = 1; // as in lmcore/export.py
+export const FORMAT = 1; // as in lmcore/playground.py
 const MODELS = { recurrent: RecurrentModel, ngram: NGramModel };
 const TYPES = { float16: Uint16Array, float32: Float32Array, uint16: Uint16Array };
 const ADVICE = "Reload the page; if that does not help, the copy of the book is not whole.";

@@ -198,7 +198,7 @@ export class Widget {
   }
 
   async writeMany(run) {
-    const before = this.shown.map(({ session }) => session.version);
+    const before = new Map(this.shown.map(({ session }) => [session, session.version]));
     const begin = performance.now();
     let count = 0;
     for (let drawn = begin; count < RUN_TOKENS && this.running === run && this.writeOne(); count++) {
@@ -208,7 +208,7 @@ export class Widget {
       await (pause ? sleep(pause) : isCalm() ? sleep(0) : nextFrame());
       drawn = performance.now();
     }
-    const anew = this.shown.some(({ session }, i) => session.version !== before[i]);
+    const anew = this.shown.some(({ session }) => session.version !== before.get(session));
     if (anew || (this.running && this.running !== run)) return; // something else is on the page by now
     this.draw();
     if (!count) return this.say(ENDED);

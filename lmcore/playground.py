@@ -3,7 +3,7 @@
 A folder holds ``tokenizer.json``, one binary file per model with its tensors one after another (the low byte
 first, each at a multiple of four bytes), and ``manifest.json``, which says where each tensor lies and has the
 size and the SHA-256 of every file. ``book/_static/playground/library.js`` reads it, and so does
-`load_exported`: the page and Python then calculate with the same numbers.
+`load_playground`: the page and Python then calculate with the same numbers.
 
 Matrices are rounded to float16, vectors stay float32: the error of a bias of -8 would be seen in the logits.
 
@@ -54,7 +54,7 @@ class _Parts:
     arrays: dict[str, np.ndarray]
 
 
-def export_models(
+def export_playground(
     folder: str | Path,
     tokenizer: Tokenizer,
     models: Mapping[str, nn.Module],
@@ -181,7 +181,7 @@ def _file_entry(path: Path) -> dict[str, Any]:
     return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def load_exported(folder: str | Path) -> dict[str, RecurrentLM | NGramLM]:
+def load_playground(folder: str | Path) -> dict[str, RecurrentLM | NGramLM]:
     """The models of a folder with the very numbers that the page calculates with, by name.
 
     Raises InputError if a file is missing, damaged, or of another version.

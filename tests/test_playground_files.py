@@ -11,7 +11,7 @@ import torch
 from playground_models import make_models
 
 import lmcore
-from lmcore.export import character_classes
+from lmcore.playground import character_classes
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def models(bpe, documents):
 @pytest.fixture(scope="module")
 def exported(bpe, models, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    lmcore.export_models(folder, bpe, models, {"gru": {"bits_per_byte": 1.5}})
+    lmcore.export_playground(folder, bpe, models, {"gru": {"bits_per_byte": 1.5}})
     return folder
 
 
@@ -68,7 +68,7 @@ def test_tensors_are_aligned_and_do_not_overlap(exported):
 
 
 def test_a_network_comes_back_rounded(exported, models):
-    loaded = lmcore.load_exported(exported)
+    loaded = lmcore.load_playground(exported)
     assert list(loaded) == list(models)
     for name in ("elman", "gru", "lstm", "untied"):
         pairs = dict(loaded[name].named_parameters())
@@ -79,7 +79,7 @@ def test_a_network_comes_back_rounded(exported, models):
 
 
 def test_the_ngram_model_comes_back_as_a_distribution(exported, models, bpe, documents):
-    loaded, before = lmcore.load_exported(exported)["ngram"], models["ngram"]
+    loaded, before = lmcore.load_playground(exported)["ngram"], models["ngram"]
     assert loaded.num_ngrams == before.num_ngrams
     tokens = torch.from_numpy(bpe.encode_documents(documents[:1])[0].astype(np.int64))[None]
     after, expected = loaded(tokens)[0], before(tokens)[0]
@@ -126,21 +126,21 @@ def test_a_changed_byte_is_noticed(copy, name):
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
     with pytest.raises(lmcore.InputError, match=rf"{name} is damaged: its SHA-256 is .* was written"):
-        lmcore.load_exported(copy)
+        lmcore.load_playground(copy)
 
 
 def test_another_format_is_refused(copy):
     edit(copy, lambda manifest: manifest.update(format=2))
     with pytest.raises(lmcore.InputError, match="has format 2; this version reads 1"):
-        lmcore.load_exported(copy)
+        lmcore.load_playground(copy)
 
 
 def test_a_missing_file_is_named(copy):
     (copy / "lstm.bin").unlink()
     with pytest.raises(lmcore.InputError, match=r"there is no .*lstm\.bin"):
-        lmcore.load_exported(copy)
+        lmcore.load_playground(copy)
     with pytest.raises(lmcore.InputError, match=r"there is no .*manifest\.json"):
-        lmcore.load_exported(copy / "nowhere")
+        lmcore.load_playground(copy / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_a_missing_file_is_named(copy):
 def test_a_damaged_manifest_is_refused(copy, change):
     edit(copy, change)
     with pytest.raises(lmcore.InputError, match=r"manifest\.json is damaged: "):
-        lmcore.load_exported(copy)
+        lmcore.load_playground(copy)
 
 
 def test_a_manifest_that_is_no_json_is_refused(copy):
     (copy / "manifest.json").write_text('{"format": 1', encoding="utf-8")
     with pytest.raises(lmcore.InputError, match=r"manifest\.json is damaged: "):
-        lmcore.load_exported(copy)
+        lmcore.load_playground(copy)
 
 
 def network(bpe, **options) -> lmcore.RecurrentLM:
@@ -182,7 +182,7 @@ def network(bpe, **options) -> lmcore.RecurrentLM:
 )
 def test_a_network_that_the_page_cannot_calculate_is_refused(bpe, tmp_path, options, message):
     with pytest.raises(lmcore.InputError, match=message):
-        lmcore.export_models(tmp_path, bpe, {"x": network(bpe, **options)})
+        lmcore.export_playground(tmp_path, bpe, {"x": network(bpe, **options)})
     assert not list(tmp_path.iterdir())
 
 
@@ -191,10 +191,10 @@ def test_other_models_are_refused(bpe, tmp_path, documents):
     with pytest.raises(
         lmcore.InputError, match="x is a TransformerLM; the page reads RecurrentLM and NGramLM"
     ):
-        lmcore.export_models(tmp_path, bpe, {"x": transformer})
+        lmcore.export_playground(tmp_path, bpe, {"x": transformer})
     laplace = lmcore.laplace(bpe.encode_documents(documents), bpe.vocab_size, 2)
     with pytest.raises(lmcore.InputError, match="x gives its rest to all tokens alike"):
-        lmcore.export_models(tmp_path, bpe, {"x": laplace})
+        lmcore.export_playground(tmp_path, bpe, {"x": laplace})
 
 
 @pytest.mark.parametrize("value", [1e6, float("nan")])
@@ -205,21 +205,21 @@ def test_a_weight_that_float16_cannot_hold_is_refused(bpe, tmp_path, value):
     with pytest.raises(
         lmcore.InputError, match=re.escape(f"x: layers.1.U holds {value:g}; float16 ends at 65504")
     ):
-        lmcore.export_models(tmp_path, bpe, {"x": model})
+        lmcore.export_playground(tmp_path, bpe, {"x": model})
 
 
 def test_a_sampled_output_is_exported_as_a_full_one(bpe, tmp_path):
     model = network(bpe, output="sampled").eval()
-    lmcore.export_models(tmp_path, bpe, {"x": model})
+    lmcore.export_playground(tmp_path, bpe, {"x": model})
     tokens = torch.arange(20)[None]
-    loaded = lmcore.load_exported(tmp_path)["x"]
+    loaded = lmcore.load_playground(tmp_path)["x"]
     torch.testing.assert_close(loaded(tokens)[0], model(tokens)[0], atol=1e-3, rtol=0)
 
 
 def test_tokenizers_that_the_page_does_not_know_are_refused(char, word, documents, tmp_path):
     for tokenizer in (char, word):
         with pytest.raises(lmcore.InputError, match=f"the tokenizer is of kind '{tokenizer.kind}'"):
-            lmcore.export_models(tmp_path, tokenizer, {})
+            lmcore.export_playground(tmp_path, tokenizer, {})
     with_numbers = lmcore.train_bpe(documents, 300, numbers="###")
     with pytest.raises(lmcore.InputError, match="changes the text before it merges"):
-        lmcore.export_models(tmp_path, with_numbers, {})
+        lmcore.export_playground(tmp_path, with_numbers, {})
