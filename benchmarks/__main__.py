@@ -17,7 +17,10 @@ from typing import Any
 from benchmarks.measure import ROOT, headline, save, say
 from lmcore.errors import InputError
 
-NAMES = ("step", "generation", "chars", "scaling", "quality", "corpus_size", "vocabulary", "ngrams", "book")
+NAMES = (
+    "step", "generation", "batch", "chars", "scaling", "quality",
+    "corpus_size", "vocabulary", "ngrams", "playground", "book",
+)  # fmt: skip
 
 
 def run_one(name: str, folder: Path, quick: bool, **arguments: Any) -> None:

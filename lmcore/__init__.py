@@ -7,6 +7,16 @@ import os
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
 
+from lmcore.applications import (
+    QueryLikelihood,
+    complete_word,
+    correct_word,
+    misspellings,
+    prefers_first,
+    rescore,
+    text_log_probs,
+)
+from lmcore.beam import BeamSearch, Hypothesis, beam_search, beam_search_ids
 from lmcore.cells import Cell, ElmanCell
 from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sign_checkpoint
 from lmcore.corpus import Corpus, builtin_corpus, split_documents
@@ -24,21 +34,22 @@ from lmcore.distributed import World, join_world
 from lmcore.errors import DivergedError, InputError, SaveError, TrainingError
 from lmcore.gated import GRUCell, LSTMCell, SLSTMCell
 from lmcore.generate import (
-    Sampling,
-    draw,
+    Written,
     generate,
+    generate_batch,
+    generate_batch_ids,
     generate_ids,
-    keep_top_k,
-    keep_top_p,
-    next_token_probs,
+    stream,
 )
 from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.hub import make_tokenizer, pretrained
+from lmcore.interop.export import export_checkpoint
 from lmcore.loss import cross_entropy_nats, next_token_nats
 from lmcore.metrics import Evaluation, PositionBin, count_words, evaluate
 from lmcore.mixture import InterpolatedLM, fit_mixture, nats_of_targets
 from lmcore.ngram import NGramLM, UnigramLM
 from lmcore.output import AdaptiveOutput, SampledOutput, SoftmaxOutput
+from lmcore.playground import export_playground, load_playground
 from lmcore.plots import (
     COLOURS,
     plot_loss,
@@ -47,6 +58,7 @@ from lmcore.plots import (
     plot_run,
     reference_lines,
 )
+from lmcore.prune import prune
 from lmcore.record import Run, committed, load_record
 from lmcore.rnn import CELLS, RecurrentLM, RNNConfig
 from lmcore.runs.folder import RunFolder
@@ -54,6 +66,18 @@ from lmcore.runs.history import read_run
 from lmcore.runs.listing import RunSummary, list_runs
 from lmcore.runs.snapshots import load_best
 from lmcore.runs.watch import TensorBoard
+from lmcore.sampling import (
+    Sampling,
+    draw,
+    draw_rows,
+    filter_logits,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    keep_typical,
+    next_token_probs,
+    penalise_repeats,
+)
 from lmcore.scan import MinGRUCell, MinLSTMCell, linear_recurrence, recurrence_loop, recurrence_tree
 from lmcore.smoothing import kneser_ney, laplace, maximum_likelihood
 from lmcore.snapshot import read_snapshot, write_snapshot

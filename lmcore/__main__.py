@@ -1,4 +1,4 @@
-"""`python -m lmcore train | evaluate | generate | runs`: the course's pipeline from a shell."""
+"""`python -m lmcore train | evaluate | generate | export | runs`: the course's pipeline from a shell."""
 
 import argparse
 import shlex
@@ -14,9 +14,10 @@ from lmcore.corpus import Corpus
 from lmcore.data import DocumentBatches, SentenceBatches, StreamBatches, corpus_tokens
 from lmcore.distributed import World, join_world
 from lmcore.errors import InputError, SaveError, TrainingError
-from lmcore.generate import Sampling, generate
+from lmcore.generate_command import run_generate
 from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.hub import make_tokenizer
+from lmcore.interop.export import export_checkpoint
 from lmcore.metrics import count_words, evaluate
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     After a one-line message 2 stands for bad input, 1 for a training run that failed, 130 for Ctrl-C.
     """
-    options = parse(make_parser(run_train, run_evaluate, run_generate, run_runs), arguments)
+    options = parse(make_parser(run_train, run_evaluate, run_generate, run_export, run_runs), arguments)
     options.again = shlex.join(["-m", "lmcore", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         options.run(options)
@@ -211,17 +212,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(f"{corpus.name}, {options.part}: {result}", *result.by_position, sep="\n")
 
 
-def run_generate(options: argparse.Namespace) -> None:
-    device = choose_device(options.device)
-    sampling = Sampling(
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        max_new_tokens=options.max_new_tokens,
-        seed=options.seed,
-    )
-    model, tokenizer = load_checkpoint(options.checkpoint)
-    print(generate(model.to(device), tokenizer, options.prompt, sampling))
+def run_export(options: argparse.Namespace) -> None:
+    export_checkpoint(options.checkpoint, options.out, options.to)
+    print(f"saved for {options.to} in {options.out}; README.md there says how to load it")
 
 
 def run_runs(options: argparse.Namespace) -> None:

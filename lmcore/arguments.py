@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 
 from lmcore.errors import InputError
+from lmcore.generate_command import add_generate_options
+from lmcore.interop.export import FORMATS
 from lmcore.output import OUTPUTS
 from lmcore.rnn import CELLS
 from lmcore.sources.reading import Reading
@@ -22,6 +24,7 @@ EXAMPLES = """examples:
   python -m lmcore runs runs
   python -m lmcore evaluate --checkpoint runs/first
   python -m lmcore generate --checkpoint runs/first --prompt "The President" --temperature 0.8
+  python -m lmcore export --checkpoint runs/first --to huggingface --out exported/first
 """
 
 
@@ -49,7 +52,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def make_parser(
-    train: Command, evaluate: Command, generate: Command, runs: Command
+    train: Command, evaluate: Command, generate: Command, export: Command, runs: Command
 ) -> argparse.ArgumentParser:
     """The parser; ``options.run`` of what it returns is the chosen command."""
     parser = argparse.ArgumentParser(
@@ -62,6 +65,7 @@ def make_parser(
     _add_train(commands, train)
     _add_evaluate(commands, evaluate)
     _add_generate(commands, generate)
+    _add_export(commands, export)
     _add_runs(commands, runs)
     return parser
 
@@ -231,20 +235,18 @@ def _add_runs(commands, run: Command) -> None:
     parser.add_argument("folder", nargs="?", default="runs", metavar="FOLDER", help="where they are")
 
 
-def _add_generate(commands, run: Command) -> None:
-    parser = _add_command(commands, "generate", run, "Let a trained model go on from a prompt.")
+def _add_export(commands, run: Command) -> None:
+    parser = _add_command(commands, "export", run, "Write a trained model for other libraries.")
     add = parser.add_argument
     add("--checkpoint", metavar="DIR", required=True, help="folder written by train")
-    add("--prompt", default="", metavar="TEXT", help="where to start; empty: a new document")
-    add("--max-new-tokens", type=int, default=50, metavar="N", help="stop after N tokens")
     add(
-        "--temperature",
-        type=float,
-        default=0.8,
-        metavar="X",
-        help="0 means greedy (always the likeliest token), 1 the model as it is, above 1 more random",
+        "--to",
+        choices=FORMATS,
+        required=True,
+        help="huggingface: loads with transformers; onnx: one step of a recurrent model, for any runtime",
     )
-    add("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens only")
-    add("--top-p", type=float, metavar="P", help="choose among the likeliest that reach P, in (0, 1]")
-    add("--seed", type=int, default=0, help="same seed, same text")
-    add("--device", default="auto", help="auto, cpu, cuda or mps")
+    add("--out", metavar="DIR", required=True, help="a new folder; its README.md says how to load it")
+
+
+def _add_generate(commands, run: Command) -> None:
+    add_generate_options(_add_command(commands, "generate", run, "Let a trained model go on from a prompt."))

@@ -1,101 +1,30 @@
-"""Text from a model, one token at a time, carrying the state: the cost of a token does not grow.
+"""Text from a model: all at once, several texts in one pass, or piece by piece while it is written.
 
-Left out: beam search, batches of prompts, streaming.
+Likely whole texts, instead of drawn ones, are looked for in `lmcore.beam`.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from lmcore.errors import InputError
-from lmcore.output import SoftmaxOutput
+from lmcore.sampling import Sampling
+from lmcore.streaming import LiveText
 from lmcore.tokenizer import Tokenizer
+from lmcore.writer import Token, Writer, set_up_for_writing
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen. Raises InputError for a value outside its range."""
+class Written:
+    """One text of a batch, and how it came about. Scores are nats below zero: natural logarithms."""
 
-    temperature: float = 1.0  # logits are divided by it; 0 means greedy: always the likeliest token
-    top_k: int | None = None  # keep the k likeliest tokens
-    top_p: float | None = None  # keep the fewest tokens that together reach this probability
-    max_new_tokens: int = 50
-    seed: int = 0
-
-    def __post_init__(self):
-        if not 0 <= self.temperature < float("inf"):
-            raise InputError(f"temperature is {self.temperature}; it must be 0 (greedy) or above")
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"top_k is {self.top_k}; it must be at least 1")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise InputError(f"top_p is {self.top_p}; it must be in (0, 1]")
-        if self.max_new_tokens < 0:
-            raise InputError(f"max_new_tokens is {self.max_new_tokens}; it must be 0 or above")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"seed is {self.seed}; it must be in [0, 2**63)")
+    text: str  # the prompt and what follows, cut before a stop string
+    ids: list[int]  # what was drawn, with <eos> if the model ended the text, and with a whole stop string
+    ended_by: str  # "eos", "stop" or "length"
+    log_probs: list[float] = field(default_factory=list)  # of each id under the model, if asked for
+    drawn_log_probs: list[float] = field(default_factory=list)  # under the distribution it was drawn from
 
 
-def keep_top_k(logits: Float[Tensor, "*B V"], k: int) -> Float[Tensor, "*B V"]:
-    """Logits with all but the k largest set to minus infinity; ties at the k-th place all stay.
-
-    Source: Fan et al. (2018).
-    """
-    k = min(k, logits.shape[-1])
-    smallest_kept = logits.topk(k, dim=-1).values[..., -1:]
-    return logits.masked_fill(logits < smallest_kept, -torch.inf)
-
-
-def keep_top_p(logits: Float[Tensor, "*B V"], p: float) -> Float[Tensor, "*B V"]:
-    """Logits with everything outside the nucleus set to minus infinity.
-
-    The nucleus is the smallest set of likeliest tokens whose probability reaches p; the token that
-    crosses p belongs to it, so at least one token always stays. Source: Holtzman et al. (2020).
-    """
-    ordered, index = logits.sort(dim=-1, descending=True)
-    probs = ordered.softmax(dim=-1)
-    before = probs.cumsum(dim=-1) - probs  # probability of all likelier tokens
-    outside = (before >= p).scatter(-1, index, before >= p)
-    return logits.masked_fill(outside, -torch.inf)
-
-
-def next_token_probs(logits: Float[Tensor, "*B V"], sampling: Sampling) -> Float[Tensor, "*B V"]:
-    """The distribution that the next token is drawn from: temperature, then top-k, then top-p.
-
-    p_i = exp(z_i / temperature) / sum_j exp(z_j / temperature). At temperature 0 the likeliest
-    token has probability 1.
-    """
-    if sampling.temperature < 1e-30:  # dividing by so little would overflow, and greedy is the limit
-        best = logits.argmax(dim=-1, keepdim=True)
-        return torch.zeros_like(logits).scatter(-1, best, 1.0)
-    logits = logits / sampling.temperature
-    if sampling.top_k is not None:
-        logits = keep_top_k(logits, sampling.top_k)
-    if sampling.top_p is not None:
-        logits = keep_top_p(logits, sampling.top_p)
-    return logits.softmax(dim=-1)
-
-
-def draw(probs: Float[Tensor, " V"], generator: torch.Generator) -> int:
-    """One index, each as likely as its probability.
-
-    A point on the line from 0 to 1 falls into the interval that belongs to its token (inverse transform
-    sampling). `torch.multinomial` draws one random number per token instead: 1 ms for 32,000 of them.
-    Raises InputError if the probabilities add up to nothing or to no number.
-    """
-    edges = probs.double().cumsum(dim=0)
-    if not 0 < edges[-1] < torch.inf:
-        raise InputError(
-            f"the probabilities add up to {edges[-1]:g}, and should to 1: there is nothing to draw"
-        )
-    point = torch.rand(1, dtype=torch.float64, generator=generator) * edges[-1]
-    index = int(torch.searchsorted(edges, point, right=True))
-    return min(index, len(probs) - 1)  # the product may round up to the last edge
-
-
-@torch.inference_mode()
 def generate_ids(
     model: nn.Module,
     prompt_ids: list[int],
@@ -107,57 +36,127 @@ def generate_ids(
 
     The prompt is read once; from then on each step feeds one token and the state. ``never`` lists
     ids that must not be drawn. The draws depend on ``sampling.seed`` only, not on global random state.
-    Raises InputError if a logit is no number, as damaged weights or a diverged run give.
+    Raises InputError for a prompt of 0 tokens, a top-k of more than all tokens, if a logit is no number, as
+    damaged weights or a diverged run give, and if no token that may be drawn has a probability above 0.
     """
-    was_training = model.training
-    model.eval()
-    with _laid_out_for_single_rows(model, sampling.max_new_tokens):
-        new_ids = _continue(model, prompt_ids, sampling, eos_id, list(never))
-    model.train(was_training)
-    return new_ids
+    return generate_batch_ids(model, [prompt_ids], sampling, eos_id, never)[0]
 
 
-def _laid_out_for_single_rows(model: nn.Module, steps: int) -> AbstractContextManager[None]:
-    """For a few steps, or on a GPU, another layout of the output matrix does not pay."""
-    output = getattr(model, "output", None)
-    pays = isinstance(output, SoftmaxOutput) and output.weight.device.type == "cpu" and steps >= 16
-    return output.by_columns() if pays else nullcontext()
+def generate_batch_ids(
+    model: nn.Module,
+    prompts: Sequence[list[int]],
+    sampling: Sampling,
+    eos_id: int,
+    never: tuple[int, ...] = (),
+) -> list[list[int]]:
+    """What `generate_ids` gives for each prompt, in one pass over all (see `Writer`).
+
+    The prompt at index i is drawn for with the seed ``sampling.seed`` + i. Raises InputError as it does.
+    """
+    writer = Writer(model, prompts, sampling, eos_id, never)
+    with set_up_for_writing(model, len(prompts), sampling.max_new_tokens):
+        while writer.rows:
+            writer.step()
+    return [writer.new_ids(row) for row in range(len(prompts))]
 
 
-def _continue(
-    model: nn.Module, prompt_ids: list[int], sampling: Sampling, eos_id: int, never: list[int]
-) -> list[int]:
-    """The loop of `generate_ids`."""
-    device = next((t.device for t in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
-    draws = torch.Generator().manual_seed(sampling.seed)
-    logits, state = model(torch.tensor([prompt_ids], device=device))
-    new_ids: list[int] = []
-    while len(new_ids) < sampling.max_new_tokens:
-        last = logits[0, -1].float().cpu().clone()  # (V,); a copy, because it is written to
-        last[never] = -torch.inf
-        new_ids.append(_choose(last, sampling, draws))
-        if new_ids[-1] == eos_id:
-            break
-        logits, state = model(torch.tensor([new_ids[-1:]], device=device), state)
-    return new_ids
-
-
-def _choose(logits: Float[Tensor, " V"], sampling: Sampling, draws: torch.Generator) -> int:
-    best, index = logits.max(dim=0)
-    if not best.isfinite():  # it is NaN if any logit is
-        raise InputError(f"the largest logit is {best:g}: the model's weights are damaged, or it diverged")
-    if sampling.temperature == 0:
-        return int(index)  # what drawing would give, sooner
-    return draw(next_token_probs(logits, sampling), draws)
-
-
-def generate(model: nn.Module, tokenizer: Tokenizer, prompt: str, sampling: Sampling | None = None) -> str:
+def generate(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: Sampling | None = None,
+    stop: str | Sequence[str] = (),
+) -> str:
     """The prompt and what the model writes after it; ends at ``<eos>`` or after ``max_new_tokens``.
 
-    ``<pad>``, ``<unk>`` and ``<bos>`` are never drawn: they have no text. Raises InputError for a
-    prompt with a piece that the tokenizer does not know.
+    It also ends before any of the strings in ``stop``, which may span tokens. ``<pad>``, ``<unk>`` and
+    ``<bos>`` are never drawn: they have no text. An empty prompt starts a new document. Raises InputError
+    for a prompt with a piece that the tokenizer does not know, an empty stop string, and as `generate_ids`.
     """
-    prompt_ids = tokenizer.encode_prompt(prompt)
-    never = tuple(i for i in tokenizer.special_ids if i != tokenizer.eos_id)
-    new_ids = generate_ids(model, prompt_ids, sampling or Sampling(), tokenizer.eos_id, never)
-    return tokenizer.decode(prompt_ids + new_ids)
+    return generate_batch(model, tokenizer, [prompt], sampling, stop)[0].text
+
+
+def generate_batch(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    sampling: Sampling | None = None,
+    stop: str | Sequence[str] = (),
+    scores: bool = False,
+) -> list[Written]:
+    """What `generate` gives for each prompt, in one pass over all (see `Writer`), and more about it.
+
+    The prompt at index i is drawn for with the seed ``sampling.seed`` + i. ``scores`` asks for the two
+    log-probabilities of each token. All rows are held at once: a step takes about 32 bytes per row and
+    token of the vocabulary. Raises InputError as `generate` does.
+    """
+    writer, texts = _begin(model, tokenizer, prompts, sampling or Sampling(), stop, scores)
+    tokens: list[list[Token]] = [[] for _ in prompts]
+    with set_up_for_writing(model, len(prompts), writer.sampling.max_new_tokens):
+        while writer.rows:
+            for token in writer.step():
+                tokens[token.row].append(token)
+                if stop and token.id != tokenizer.eos_id:
+                    texts[token.row].push(token.id)
+            if stop:
+                writer.end([row for row in writer.rows if texts[row].stopped])
+    for ids, text in zip(writer.texts, texts, strict=True):
+        if stop:
+            text.finish()
+        else:
+            text.text = tokenizer.decode(ids)  # all at once is sooner than token by token
+    return [_written(*parts, tokenizer.eos_id, scores) for parts in zip(texts, tokens, strict=True)]
+
+
+def stream(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: Sampling | None = None,
+    stop: str | Sequence[str] = (),
+) -> Iterator[str]:
+    """`generate` in pieces: the prompt, then what is written, each piece as soon as it is sure.
+
+    Joined they are what `generate` returns. A piece ends with a whole character and holds no beginning
+    of a stop string. The prompt is checked at once, and raises InputError as `generate` does; the model
+    runs while the pieces are taken, in evaluation mode. Meanwhile leave its weights as they are, and begin no
+    other stream with it: the first to end would undo what the other has set up.
+    """
+    writer, (text,) = _begin(model, tokenizer, [prompt], sampling or Sampling(), stop, scores=False)
+    return (piece for piece in _pieces(writer, text) if piece)
+
+
+def _pieces(writer: Writer, text: LiveText) -> Iterator[str]:
+    yield text.text
+    with set_up_for_writing(writer.model, 1, writer.sampling.max_new_tokens):
+        while writer.rows and not text.stopped:
+            for token in writer.step():
+                if token.id != writer.eos_id:
+                    yield text.push(token.id)
+    yield text.finish()
+
+
+def _begin(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    sampling: Sampling,
+    stop: str | Sequence[str],
+    scores: bool,
+) -> tuple[Writer, list[LiveText]]:
+    """Everything checked and encoded, and no token written."""
+    sampling.check_vocabulary(tokenizer.vocab_size)
+    never = [i for i in tokenizer.special_ids if i != tokenizer.eos_id]
+    encoded = [tokenizer.encode_prompt(prompt) for prompt in prompts]
+    writer = Writer(model, encoded, sampling, tokenizer.eos_id, never, scores)
+    stops = [stop] if isinstance(stop, str) else stop
+    return writer, [LiveText(tokenizer, ids, stops) for ids in encoded]
+
+
+def _written(text: LiveText, tokens: list[Token], eos_id: int, scores: bool) -> Written:
+    ids = [token.id for token in tokens]
+    ended_by = "stop" if text.stopped else "eos" if ids and ids[-1] == eos_id else "length"
+    if not scores:
+        return Written(text.text, ids, ended_by)
+    log_probs = [token.log_prob for token in tokens]
+    return Written(text.text, ids, ended_by, log_probs, [token.drawn_log_prob for token in tokens])

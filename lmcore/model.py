@@ -1,7 +1,7 @@
 """What all neural language models have: an embedding, an output layer, and the questions they answer."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,3 +136,15 @@ class LanguageModel(nn.Module):
         else:
             nn.init.normal_(self.embedding.weight, std=std)
         self.embedding.weight[self.config.pad_id].zero_()
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """The same nested lists and tuples, with ``function`` of every tensor in them.
+
+    The one thing that is known about a state: rows come first in each of its tensors.
+    """
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, list | tuple):
+        return type(state)(map_state(function, part) for part in state)
+    return state

@@ -1,7 +1,7 @@
 """Counting models under the same contract as the neural ones: tokens in, logits out.
 
 Their logits are natural-log probabilities (the logsumexp of a row is 0), and they also score given targets
-without making rows of V. Left out: pruning, and back-off without interpolation.
+without making rows of V. Left out: back-off without interpolation. `lmcore.prune` makes smaller ones.
 """
 
 from collections.abc import Iterable, Sequence
@@ -61,6 +61,8 @@ class NGramTable(nn.Module):
 
     def find(self, keys: Int[Tensor, "*S"]) -> Int[Tensor, "*S"]:
         """Places of n-grams by their keys, -1 for one that is not there."""
+        if not len(self.keys):
+            return torch.full_like(keys, -1)
         places = torch.searchsorted(self.keys, keys.contiguous()).clamp_(max=len(self.keys) - 1)
         return torch.where(self.keys[places] == keys, places, -1)
 

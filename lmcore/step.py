@@ -16,6 +16,7 @@ from lmcore.data import Batch
 from lmcore.distributed import World
 from lmcore.errors import InputError, TrainingError
 from lmcore.loss import next_token_nats
+from lmcore.model import map_state
 from lmcore.train_config import TrainConfig
 
 EAGER_STEPS = 3  # before a step is recorded: the optimizer and cuDNN allocate what they need first
@@ -207,15 +208,6 @@ def guarded(
 def detach(state: Any) -> Any:
     """The same state without its past: backpropagation through time is cut here."""
     return map_state(Tensor.detach, state)
-
-
-def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
-    """The same nested lists and tuples, with ``function`` of every tensor in them."""
-    if isinstance(state, Tensor):
-        return function(state)
-    if isinstance(state, list | tuple):
-        return type(state)(map_state(function, part) for part in state)
-    return state
 
 
 def tensors_in(state: Any) -> list[Tensor]:

@@ -4,12 +4,14 @@
     python scripts/sync_notebooks.py --check    only say which differ; exit 1 if any does
 
 Numbers that a chapter reads from records stand in its notebook as they are in the records now: when a
-record changes, the notebook differs.
+record changes, the notebook differs. In the place of a playground stands a link to the page.
 
 Not `jupytext --sync`: that trusts modification times, which git does not keep.
 """
 
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -21,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book" / "_ext")
 from record_numbers import RecordError, fill_in
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PLAYGROUND = re.compile(r"^```\{playground\}$.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def chapters() -> list[Path]:
@@ -32,13 +36,21 @@ def notebook_of(chapter: Path) -> Path:
     return ROOT / "notebooks" / f"{chapter.stem}.ipynb"
 
 
+def link_playgrounds(text: str, chapter: str) -> str:
+    """A link to the chapter's page in the place of each {playground}, which runs only there."""
+    page = f"{PROJECT['urls']['Documentation']}/book/{chapter}.html"
+    note = f"*Here small trained models run in the browser, on [the page of this chapter]({page}).*"
+    return PLAYGROUND.sub(lambda _: note, text)
+
+
 def read(chapter: Path, **options) -> NotebookNode:
     """A chapter as a notebook, its numbers filled in; raises RecordError if a record lacks one."""
     notebook = jupytext.read(chapter, **options)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             try:
-                cell.source = fill_in(cell.source, ROOT / "book" / "records")
+                source = link_playgrounds(cell.source, chapter.stem)
+                cell.source = fill_in(source, ROOT / "book" / "records")
             except RecordError as error:
                 raise RecordError(f"book/{chapter.name}: {error}") from None
     return notebook

@@ -1,5 +1,6 @@
 """The command line from text to generation."""
 
+import ast
 import json
 import math
 import os
@@ -156,6 +157,49 @@ def test_temperature_zero_is_greedy_and_sampling_options_arrive(run, checkpoint)
     assert len(text("--max-new-tokens", "7", "--top-k", "4")) <= len("The\n") + 7
 
 
+def test_other_ways_of_choosing_arrive(run, checkpoint):
+    def text(*options) -> str:
+        return run("generate", "--checkpoint", checkpoint, "--prompt", "The", *options)[1]
+
+    greedy, drawn = text("--temperature", "0"), text("--seed", "5", "--temperature", "1")
+    assert text("--min-p", "1") == greedy
+    assert text("--seed", "5", "--temperature", "1", "--typical-p", "0.2") != drawn
+    assert text("--temperature", "0", "--repetition-penalty", "50") != greedy
+    assert text("--temperature", "0", "--repetition-penalty", "1") == greedy
+    assert text("--beams", "1", "--length-penalty", "0") == greedy
+
+
+def test_a_stop_string_cuts_the_text(run, checkpoint):
+    base = ["generate", "--checkpoint", checkpoint, "--prompt", "The", "--temperature", "1"]
+    text = run(*base)[1].removesuffix("\n")
+    stops = ["--stop", text[9:12], "--stop", "no such text"]
+    status, printed, errors = run(*base, *stops)
+    assert (status, errors) == (0, "")
+    assert printed == text[: text.index(text[9:12], 3)] + "\n"
+
+
+def test_several_prompts_are_written_together(run, checkpoint):
+    base = ["generate", "--checkpoint", checkpoint]
+    ways = [("The", 7), ("", 8), ("A", 9)]
+    alone = [run(*base, "--prompt", prompt, "--seed", seed)[1] for prompt, seed in ways]
+    prompts = ["--prompt", "The", "--prompt", "", "--prompt", "A", "--seed", "7"]
+    assert run(*base, *prompts)[1] == "".join(alone)
+
+
+def test_scores_are_printed_beside_the_tokens(run, checkpoint):
+    base = ["generate", "--checkpoint", checkpoint, "--prompt", "The", "--max-new-tokens", "5"]
+    text, *lines = run(*base, "--scores")[1].split("\n")[:-1]
+    assert text + "\n" == run(*base)[1]
+    assert len(lines) == 5
+    assert all(float(line.split()[0]) < 0 and float(line.split()[1]) < 0 for line in lines)
+    assert "".join(ast.literal_eval(line[21:]) for line in lines) == text.removeprefix("The")
+    ranked = run(*base, "--beams", "3", "--scores")[1].splitlines()
+    scores = [float(line.split()[0]) for line in ranked]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert ranked[0][10:] + "\n" == run(*base, "--beams", "3")[1]
+
+
 def test_without_a_path_the_corpus_is_the_built_in_one():
     assert lmcore.open_corpus(None).name == "sotu"
 
@@ -168,7 +212,7 @@ def test_a_run_that_diverges_says_so_and_is_saved(run, text_file, tmp_path):
     assert lmcore.load_record(tmp_path / "m" / "record.json").validation[-1]["perplexity"] == float("inf")
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "export", "runs"])
 def test_help(capsys, command):
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])

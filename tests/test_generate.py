@@ -1,13 +1,16 @@
 """Generation: the right distribution, the right stop, one token at a time, the same every time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from lmcore.errors import InputError
-from lmcore.generate import Sampling, draw, generate, generate_ids, next_token_probs
+from lmcore.generate import generate, generate_batch, generate_ids
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import RecurrentLM, RNNConfig
+from lmcore.sampling import Sampling, draw, next_token_probs
 
 PAD, UNK, BOS, EOS = range(4)
 NO_END = -1
@@ -140,31 +143,6 @@ def test_dropout_is_off_and_the_mode_is_restored(training):
     assert model.training is training
 
 
-def test_draws_follow_the_probabilities():
-    row = torch.tensor([-torch.inf, -torch.inf, -torch.inf, -torch.inf, 0.0, 0.5, 1.0, 1.5])
-    sampling = Sampling(temperature=1.3, max_new_tokens=4000, seed=6)
-    ids = generate_ids(Chain(row.repeat(8, 1)), [2], sampling, eos_id=-1)
-    expected = 4000 * next_token_probs(row, sampling)[4:]
-    counts = torch.bincount(torch.tensor(ids), minlength=8)[4:]
-    chi_square = ((counts - expected) ** 2 / expected).sum()
-    assert chi_square < 11.34  # 99% of samples from these probabilities, 3 degrees of freedom
-
-
-def test_a_draw_is_the_interval_in_which_the_point_falls(monkeypatch):
-    probs = torch.tensor([0.0, 0.25, 0.0, 0.5, 0.25, 0.0])
-    points = {0.0: 1, 0.2499: 1, 0.25: 3, 0.7499: 3, 0.75: 4, 0.9999: 4}
-    for point, expected in points.items():
-        monkeypatch.setattr(torch, "rand", lambda *_, point=point, **__: torch.tensor([point]).double())
-        assert draw(probs, torch.Generator()) == expected
-
-
-def test_probabilities_that_do_not_sum_to_one_exactly_are_drawn_in_proportion():
-    draws = torch.Generator().manual_seed(1)
-    counts = torch.bincount(torch.tensor([draw(torch.tensor([3.0, 0.0, 1.0]), draws) for _ in range(4000)]))
-    assert counts[1] == 0
-    assert abs(counts[0] / 4000 - 0.75) < 0.03
-
-
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize(("value", "shown"), [(float("nan"), "nan"), (float("inf"), "inf")])
 def test_a_model_whose_weights_are_no_numbers_is_refused(temperature, value, shown):
@@ -175,12 +153,6 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(temperature, value, sho
         generate_ids(chain, [3], Sampling(temperature=temperature), EOS)
 
 
-def test_nothing_to_draw_from_is_an_error():
-    for probs in (torch.zeros(3), torch.full((3,), float("nan")), torch.tensor([0.5, float("inf")])):
-        with pytest.raises(InputError, match="nothing to draw"):
-            draw(probs, torch.Generator())
-
-
 @pytest.mark.parametrize(("new_tokens", "strides"), [(15, (8, 1)), (16, (1, 20))])
 def test_a_long_text_is_written_with_the_matrix_laid_out_by_columns(model, new_tokens, strides):
     seen = []
@@ -188,3 +160,45 @@ def test_a_long_text_is_written_with_the_matrix_laid_out_by_columns(model, new_t
     generate_ids(model, [2], Sampling(max_new_tokens=new_tokens), NO_END)
     assert set(seen) == {strides}
     assert model.output.weight.stride() == (8, 1)
+
+
+@pytest.mark.parametrize("stop", [(), ["e", " t"]])
+def test_a_batch_is_what_each_prompt_gives_alone(tokenizer, stop):
+    model = RecurrentLM(RNNConfig(tokenizer.vocab_size, emb_dim=8)).double()
+    prompts = ["", "The captain asked for a chart", "The", "The"]
+    sampling = Sampling(temperature=1.2, top_p=0.95, max_new_tokens=30, seed=5)
+    together = generate_batch(model, tokenizer, prompts, sampling, stop)
+    alone = [replace(sampling, seed=5 + row) for row in range(len(prompts))]
+    expected = [generate(model, tokenizer, *pair, stop) for pair in zip(prompts, alone, strict=True)]
+    assert [written.text for written in together] == expected
+    assert len(set(expected)) == len(prompts)
+
+
+def test_a_batch_says_how_each_text_ended(char):
+    table = torch.zeros(char.vocab_size, char.vocab_size)
+    for before, following in ("aa", "bc", "de"):
+        (first,), (then,) = char.encode(before), char.encode(following)
+        table[first, then] = 50.0
+    table[char.encode("c"), char.eos_id] = table[char.encode("e"), char.encode("d")] = 50.0
+    found = generate_batch(Chain(table), char, ["a", "b", "d"], Sampling(max_new_tokens=4), stop="ede")
+    assert [(written.text, written.ended_by) for written in found] == [
+        ("aaaaa", "length"), ("bc", "eos"), ("d", "stop"),
+    ]  # fmt: skip
+    assert found[1].ids == [*char.encode("c"), char.eos_id]
+    assert char.decode(found[2].ids) == "ede"
+    assert found[0].log_probs == found[0].drawn_log_probs == []
+
+
+def test_scores_of_a_text(char):
+    model = RecurrentLM(RNNConfig(char.vocab_size, emb_dim=8))
+    sampling = Sampling(temperature=0.5, max_new_tokens=9, seed=1)
+    (written,) = generate_batch(model, char, ["The"], sampling, scores=True)
+    ids = torch.tensor([[*char.encode_prompt("The"), *written.ids]])
+    new = slice(len(ids[0]) - len(written.ids) - 1, -1)
+    logits = model(ids)[0][0, new].detach()
+    chosen = torch.tensor(written.ids)[:, None]
+    expected = logits.log_softmax(dim=-1).gather(1, chosen).squeeze(1)
+    torch.testing.assert_close(torch.tensor(written.log_probs), expected)
+    logits[:, [char.pad_id, char.unk_id, char.bos_id]] = -torch.inf
+    expected = (logits / 0.5).log_softmax(dim=-1).gather(1, chosen).squeeze(1)
+    torch.testing.assert_close(torch.tensor(written.drawn_log_probs), expected)

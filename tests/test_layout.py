@@ -31,6 +31,7 @@ ORDER = [  # a module imports only from those above it
     "counts",
     "ngram",
     "smoothing",
+    "prune",
     "loss",
     "output",
     "model",
@@ -42,8 +43,14 @@ ORDER = [  # a module imports only from those above it
     "gpt",
     "mixture",
     "metrics",
+    "sampling",
+    "writer",
+    "streaming",
     "generate",
+    "beam",
+    "applications",
     "checkpoint",
+    "playground",
     "record",
     "runs.history",
     "plots",
@@ -59,6 +66,12 @@ ORDER = [  # a module imports only from those above it
     "runs.watch",
     "trainer",
     "runs.listing",
+    "interop.carried",
+    "interop.model_card",
+    "interop.onnx_step",
+    "interop.huggingface",
+    "interop.export",
+    "generate_command",
     "arguments",
     "__main__",
 ]
@@ -92,7 +105,7 @@ def name_of(path: Path) -> str:
 
 
 def test_every_module_has_its_place():
-    packages = {"__init__", "runs.__init__", "sources.__init__"}
+    packages = {"__init__", "interop.__init__", "runs.__init__", "sources.__init__"}
     assert {name_of(path) for path in FILES} == {*ORDER, *packages}
 
 

@@ -38,7 +38,7 @@ def test_it_has_cases_of_every_kind(provoked):
     found = cases(provoked)
     assert len(found) >= 60
     assert len({shown for _, shown, _ in found}) == len(found)
-    for command in ("train", "evaluate", "generate", "runs"):
+    for command in ("train", "evaluate", "generate", "export", "runs"):
         assert any(shown.startswith(f"`python -m lmcore {command} ") for _, shown, _ in found)
     assert sum(not shown.startswith("`python -m") for _, shown, _ in found) >= 20
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lmcore.checkpoint import load_checkpoint, save_checkpoint
-from lmcore.generate import Sampling, draw, generate_ids, next_token_probs
+from lmcore.generate import generate_batch_ids, generate_ids
 from lmcore.gpt import GPTConfig, TransformerLM
 from lmcore.loss import next_token_nats
 from lmcore.mixture import InterpolatedLM
 from lmcore.model import LanguageModel
 from lmcore.ngram import UnigramLM
 from lmcore.rnn import CELLS, RecurrentLM, RNNConfig
+from lmcore.sampling import Sampling, draw, next_token_probs
 from lmcore.smoothing import kneser_ney, laplace, maximum_likelihood
 from lmcore.step import detach
 
@@ -146,15 +148,46 @@ def test_the_loss_is_that_of_the_logits(name):
         torch.testing.assert_close(model.target_nats(inputs, targets, state)[0].sum(), expected)
 
 
-@each_model
-@pytest.mark.parametrize("sampling", [Sampling(0.0, max_new_tokens=12), Sampling(max_new_tokens=12, seed=4)])
-def test_carrying_the_state_while_writing_equals_reading_everything_again(name, sampling):
-    model, ids = any_model(name), [2, 7, 5]
-    draws = torch.Generator().manual_seed(sampling.seed)
-    while len(ids) < 15:
+def write_by_rerunning(model: nn.Module, prompt: list[int], sampling: Sampling, eos_id: int) -> list[int]:
+    """Every token by reading all of the text before it anew, from an empty state."""
+    draws, ids = torch.Generator().manual_seed(sampling.seed), list(prompt)
+    while len(ids) < len(prompt) + sampling.max_new_tokens and eos_id not in ids[len(prompt) :]:
         logits = model(torch.tensor([ids]))[0][0, -1].detach().float()
-        ids.append(draw(next_token_probs(logits, sampling), draws))
-    assert generate_ids(model, ids[:3], sampling, eos_id=-1) == ids[3:]
+        seen = torch.zeros(V, dtype=torch.bool)
+        seen[ids] = True
+        ids.append(draw(next_token_probs(logits, sampling, seen), draws))
+    return ids[len(prompt) :]
+
+
+WAYS_TO_WRITE = {
+    "greedy": Sampling(0.0, max_new_tokens=12),
+    "drawn": Sampling(max_new_tokens=12, seed=4),
+    "filtered": Sampling(
+        0.9, 15, 0.95, max_new_tokens=12, seed=5, min_p=1e-3, typical_p=0.95, repetition_penalty=1.2
+    ),
+}
+each_way = pytest.mark.parametrize("sampling", WAYS_TO_WRITE.values(), ids=WAYS_TO_WRITE)
+
+
+@each_model
+@each_way
+def test_carrying_the_state_while_writing_equals_reading_everything_again(name, sampling):
+    model = any_model(name)
+    expected = write_by_rerunning(model, [2, 7, 5], sampling, eos_id=-1)
+    assert generate_ids(model, [2, 7, 5], sampling, eos_id=-1) == expected
+    assert len(expected) == 12
+
+
+@each_model
+@each_way
+def test_prompts_of_unequal_length_written_together_are_as_if_written_alone(name, sampling):
+    """One of them is longer than a Transformer's context, and the rows end at different times."""
+    model, eos_id = any_model(name), 9
+    prompts = [[2, 7, 5], tokens(1, 13)[0].tolist(), [2], [11, 4], [2, 7, 5]]
+    written = generate_batch_ids(model, prompts, sampling, eos_id)
+    for row, prompt in enumerate(prompts):
+        alone = replace(sampling, seed=sampling.seed + row)
+        assert written[row] == write_by_rerunning(model, prompt, alone, eos_id)
 
 
 @each_neural

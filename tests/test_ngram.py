@@ -17,7 +17,7 @@ import lmcore
 from lmcore.data import DocumentBatches
 from lmcore.errors import InputError
 from lmcore.metrics import evaluate
-from lmcore.ngram import NGramLM, UnigramLM
+from lmcore.ngram import NGramLM, NGramTable, UnigramLM
 
 # --- one token -------------------------------------------------------------------------------------
 
@@ -184,6 +184,20 @@ def test_training_text_gets_likelier_with_the_order_until_it_is_known_by_heart()
     batches = DocumentBatches(documents, pad_id=0)
     nats = [evaluate(trained(lmcore.maximum_likelihood, n), batches, 0).total_nats for n in range(1, 6)]
     assert nats == sorted(nats, reverse=True)
+
+
+def test_a_length_without_ngrams_leaves_everything_to_the_shorter_contexts():
+    def nothing(num_contexts: int) -> NGramTable:
+        keys = torch.empty(0, dtype=torch.int64)
+        return NGramTable(keys, torch.zeros(1).double(), torch.ones(num_contexts + 1).double())
+
+    assert nothing(3).find(torch.tensor([[0, 7], [-8, 3]])).tolist() == [[-1, -1], [-1, -1]]
+    short = trained(lmcore.kneser_ney, 1)
+    tables = [*short.tables, nothing(VOCAB_SIZE), nothing(0)]
+    long = NGramLM(VOCAB_SIZE, tables, to_all=False, about={})
+    inputs, targets = torch.tensor([[2, 8, 7, 4]]), torch.tensor([[8, 7, 4, 3]])
+    assert torch.equal(long(inputs)[0], short(inputs)[0])
+    assert torch.equal(long.target_nats(inputs, targets)[0], short.target_nats(inputs, targets)[0])
 
 
 def test_generation_writes_only_what_maximum_likelihood_has_seen():

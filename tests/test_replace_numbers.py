@@ -127,7 +127,7 @@ def options_of(*arguments: str):
     def nothing(options) -> None:
         """No command runs here."""
 
-    return parse(make_parser(nothing, nothing, nothing, nothing), ["train", "--out=x", *arguments])
+    return parse(make_parser(nothing, nothing, nothing, nothing, nothing), ["train", "--out=x", *arguments])
 
 
 def test_the_preset_is_the_reference_setting():

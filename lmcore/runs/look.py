@@ -6,9 +6,10 @@ from typing import Any
 from lmcore.data import Batch
 from lmcore.distributed import World
 from lmcore.errors import DivergedError, InputError
-from lmcore.generate import Sampling, generate
+from lmcore.generate import generate
 from lmcore.metrics import Evaluation, evaluate
 from lmcore.runs.history import History
+from lmcore.sampling import Sampling
 from lmcore.step import Step
 from lmcore.tokenizer import Tokenizer
 

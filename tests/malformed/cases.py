@@ -7,7 +7,7 @@ the names of workspace.py. Messages are not written here: they are what lmcore s
 TRAIN = "train --out run --corpus text.txt"
 SCORE = "evaluate --checkpoint trained --corpus text.txt"
 STOPPED = "train --out stopped --corpus text.txt --max-steps 2 --tokenizer char --emb-dim 8"
-COMMANDS = ("train", "evaluate", "generate", "runs")
+COMMANDS = ("train", "evaluate", "generate", "export", "runs")
 
 CASES: dict[str, list[tuple[str, str]]] = {
     "Text to learn from": [
@@ -158,12 +158,32 @@ CASES: dict[str, list[tuple[str, str]]] = {
         ("a negative temperature", "generate --checkpoint trained --temperature -0.1"),
         ("a temperature that is no number", "generate --checkpoint trained --temperature nan"),
         ("none of the likeliest tokens", "generate --checkpoint trained --top-k 0"),
+        ("more of them than there are tokens", "generate --checkpoint trained --top-k 500"),
         ("no probability", "generate --checkpoint trained --top-p 0"),
         ("more than all probability", "generate --checkpoint trained --top-p 1.5"),
+        ("no share of the likeliest", "generate --checkpoint trained --min-p 0"),
+        ("more than all typical tokens", "generate --checkpoint trained --typical-p 2"),
+        ("a penalty that forbids", "generate --checkpoint trained --repetition-penalty 0"),
+        ("an empty stop string", "generate --checkpoint trained --stop="),
+        ("no beams", "generate --checkpoint trained --beams 0"),
+        ("beams that are drawn", "generate --checkpoint trained --beams 4 --top-p 0.9"),
+        ("a length without beams", "generate --checkpoint trained --length-penalty 1"),
+        ("a prompt without tokens", "lmcore.generate_ids(model, [], lmcore.Sampling(), eos_id=3)"),
         ("less than no tokens", "generate --checkpoint trained --max-new-tokens -1"),
         ("a seed too large", "generate --checkpoint trained --seed 99999999999999999999"),
         ("a prompt that the tokenizer cannot read", "generate --checkpoint trained --prompt ß"),
         ("a device that is not there", "generate --checkpoint trained --device tpu"),
         ("nothing to draw from", "lmcore.draw(torch.zeros(5), torch.Generator())"),
+    ],
+    "Files for other programs": [
+        ("no checkpoint", "export --checkpoint missing --to onnx --out out"),
+        ("weights that were cut off", "export --checkpoint cut_weights --to huggingface --out out"),
+        ("a record of another model", "export --checkpoint mixed --to huggingface --out out"),
+        ("a folder with other files", "export --checkpoint trained --to huggingface --out notes"),
+        ("a file where the folder should be", "export --checkpoint trained --to onnx --out text.txt"),
+        ("a Transformer as one step", "export --checkpoint gpt --to onnx --out out"),
+        ("a format that there is not", 'lmcore.export_checkpoint("trained", "out", "gguf")'),
+        ("a tokenizer that the playground cannot read", 'lmcore.export_playground("out", tokenizer, {})'),
+        ("no models of a playground", 'lmcore.load_playground("notes")'),
     ],
 }  # fmt: skip

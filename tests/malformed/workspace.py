@@ -35,6 +35,7 @@ FILES = {  # as the page tells them
     "bomb.zip": "an archive with nothing but blanks, and very many of them",
     "stopped/": "a run with seed 0",
     "trained/": "a checkpoint of a char model",
+    "gpt/": "a checkpoint of a Transformer",
     "other.safetensors": "a safetensors file that is something else",
     "broken.json": "a JSON file that was cut off",
     "list.json": "a JSON file that holds a list",
@@ -50,6 +51,7 @@ DAMAGED = {  # copies of trained/, each with one fault
     "other_vocab/": "another vocab_size, signed again",
     "odd_config/": "a field that no model has, signed again",
     "odd_model/": "the name of a model that there is not, signed again",
+    "mixed/": "with the record of another model",
 }
 NAMES = {
     "tokenizer": "a char tokenizer",
@@ -76,6 +78,8 @@ def make(folder: Path) -> None:
     other_forms(folder)
     trained, tokenizer = model(), char()
     lmcore.save_checkpoint(folder / "trained", trained, tokenizer)
+    transformer = lmcore.TransformerLM(lmcore.GPTConfig(tokenizer.vocab_size, emb_dim=8))
+    lmcore.save_checkpoint(folder / "gpt", transformer, tokenizer)
     shutil.copy(folder / "trained" / "model.safetensors", folder / "other.safetensors")
     for name in DAMAGED:
         shutil.copytree(folder / "trained", folder / name)
@@ -126,6 +130,7 @@ def damage(folder: Path) -> None:
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change))
         if name != "changed":
             lmcore.sign_checkpoint(folder / name)
+    lmcore.Run({"model": {"emb_dim": 99}}, environment={}).save(folder / "mixed" / "record.json")
     diverged = model()
     with torch.no_grad():
         diverged.output.weight[3, 2] = float("nan")

@@ -1,0 +1,1 @@
+"""Trained models for other libraries: Hugging Face transformers, and ONNX; with a model card."""
