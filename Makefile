@@ -4,13 +4,16 @@ INSTALLED := .venv/.installed
 TOOLS := .venv/tools
 LOCKS ?= requirements.lock requirements-cuda.lock
 
-.PHONY: help book test lint bench notebooks constraints errors lock locked audit clean
+.PHONY: help book slides test lint bench notebooks constraints errors lock locked audit clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 book: $(INSTALLED) ## execute every chapter and write _build/html/index.html
 	$(BIN)/python scripts/build_book.py
+
+slides: book ## make a slide deck of every chapter in _build/html/slides
+	$(BIN)/python scripts/make_slides.py
 
 test: $(INSTALLED) lint ## run every test: unit, notebooks, strict build, browser
 	@echo "==> unit tests"
