@@ -17,7 +17,18 @@ from typing import Any
 from benchmarks.measure import ROOT, headline, save, say
 from lmcore.errors import InputError
 
-NAMES = ("step", "generation", "chars", "scaling", "quality", "corpus_size", "vocabulary", "ngrams", "book")
+NAMES = (
+    "step",
+    "generation",
+    "chars",
+    "scaling",
+    "quality",
+    "corpus_size",
+    "vocabulary",
+    "ngrams",
+    "book",
+    "pages",
+)
 
 
 def run_one(name: str, folder: Path, quick: bool, **arguments: Any) -> None:
