@@ -39,7 +39,7 @@ def run(quick: bool) -> dict[str, Any]:
         sizes = {count: write_corpus(folder / f"text_{count}", count, quick) for count in times}
         for number in range(rounds):
             for count, size in sizes.items():
-                measured = train(folder, f"text_{count}", options)
+                measured = train(folder, f"text_{count}", folder / f"run_{count}_{number}", options)
                 record["runs"].append({"times": count, "text_bytes": size, "round": number, **measured})
                 say(f"corpus_size: {record['runs'][-1]}")
     return record
@@ -62,9 +62,9 @@ def write_corpus(folder: Path, count: int, quick: bool) -> int:
     return count * sum(map(len, contents))
 
 
-def train(folder: Path, corpus: str, options: dict[str, int]) -> dict[str, Any]:
+def train(folder: Path, corpus: str, out: Path, options: dict[str, int]) -> dict[str, Any]:
     """One `python -m lmcore train`: peak resident bytes, training tokens/s, seconds for everything."""
-    out, cache = folder / "model", folder / "cache"
+    cache = folder / "cache"
     more = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", "lmcore", "train", f"--corpus={folder / corpus}", f"--out={out}"]
     files_before = sum(1 for _ in cache.glob("*.tokens"))

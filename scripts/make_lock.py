@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OLDEST_PYTHON = "3.11.5"  # soupsieve, pinned in constraints.txt, asks for it
+OLDEST_PYTHON = "3.11"
 CUDA = ("nvidia-", "cuda-", "triton==")
 NOTE = """\
 # {what}

@@ -2,6 +2,7 @@
 # ruff: noqa: E402 - two things have to be set before anything is imported
 
 import os
+import signal
 import socket
 import tempfile
 
@@ -171,3 +172,13 @@ def checkpoint(tmp_path_factory, documents) -> Path:
     arguments = ["train", f"--corpus={folder}/text.txt", f"--out={folder}/model", *options]
     assert main([*arguments, "--device=cpu"]) == 0
     return folder / "model"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Ctrl-C arrives: a shell that starts the tests in the background makes them deaf to it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

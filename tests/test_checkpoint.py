@@ -221,7 +221,7 @@ def test_a_folder_without_checksums_loads_only_when_somebody_has_signed_it(saved
         sign_checkpoint(folder)
 
 
-@pytest.mark.parametrize("at", range(8))
+@pytest.mark.parametrize("at", range(6))  # before and after: configuration, weights, configuration
 def test_a_process_that_is_killed_while_saving_leaves_a_model_that_loads(saved, char, monkeypatch, at):
     """Either the old weights or the new ones: the configuration knows both in between."""
     folder, old = saved
@@ -246,7 +246,7 @@ def test_a_process_that_is_killed_while_saving_leaves_a_model_that_loads(saved, 
     monkeypatch.undo()
     found = load_checkpoint(folder).model.output.bias
     assert torch.equal(found, old.output.bias) or torch.equal(found, new.output.bias)
-    assert torch.equal(found, new.output.bias) == (at > 4)
+    assert torch.equal(found, new.output.bias) == (at > 2)
 
 
 def test_a_model_of_another_kind_is_refused():

@@ -202,9 +202,8 @@ def test_as_a_program(run, checkpoint, tmp_path):
     assert process("--top-k", "0") == (2, "", "lmcore: top_k is 0; it must be at least 1\n")
     damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
     config = damaged / "config.json"  # here no import hook checks types before lmcore does
-    fields = json.loads(config.read_text()) | {"emb_dim": 8.0}
-    del fields["sha256"]  # as an older folder: a wrong checksum would show first
-    config.write_text(json.dumps(fields))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"emb_dim": 8.0}))
+    lmcore.sign_checkpoint(damaged)  # a wrong checksum would show first
     assert process(folder=damaged) == (2, "", "lmcore: emb_dim is 8.0; it must be a whole number\n")
 
 

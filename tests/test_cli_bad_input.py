@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lmcore.checkpoint import sign_checkpoint
+
 SMALL = ["--emb-dim", "8", "--batch-size", "2", "--seq-len", "12", "--max-steps", "3"]
 
 
@@ -19,8 +21,8 @@ def bad_files(tmp_path, checkpoint, bpe) -> Path:
     (tmp_path / "folder" / "notes.md").write_text("# not a text file")
     shutil.copytree(checkpoint, tmp_path / "other_vocab")
     config = json.loads((checkpoint / "config.json").read_text()) | {"vocab_size": 5000}
-    del config["sha256"]  # as an older folder: a wrong checksum would show first
     (tmp_path / "other_vocab" / "config.json").write_text(json.dumps(config))
+    sign_checkpoint(tmp_path / "other_vocab")  # a wrong checksum would show first
     shutil.copytree(checkpoint, tmp_path / "truncated")
     (tmp_path / "truncated" / "model.safetensors").write_bytes(b"\x40")
     return tmp_path

@@ -131,5 +131,5 @@ def test_a_world_larger_than_the_batch_ends_with_one_line(text_file, tmp_path):
         "--cache", tmp_path / "cache", "--out", tmp_path / "out", "--max-steps", "1",
     )  # fmt: skip
     assert result.returncode != 0
-    assert "lmcore: batch_size is 1, but 2 processes" in result.stderr
+    assert "lmcore: batch_size is 1, but accumulate 1 x 2 processes need at least 2 rows" in result.stderr
     assert "Traceback" not in result.stderr.split("lmcore: batch_size")[0]

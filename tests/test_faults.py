@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,19 +79,21 @@ def draws(undisturbed: dict) -> list[dict]:
 
 
 def test_killed_at_any_moment_and_gone_on(work, undisturbed, quick_path):
-    killed, going = 0, 0
+    going = 0
     for number, order in enumerate(draws(undisturbed)):
         folder = quick_path / str(number)
         answer = work(folder=folder, **order)
-        assert answer["status"] in (-9, 0), answer["err"]  # 0: it was faster than the clock
-        killed += answer["status"] == -9
+        while answer["status"] == 0 and "kill_after" in order:  # it was faster than the clock
+            shutil.rmtree(folder)
+            order["kill_after"] /= 2
+            answer = work(folder=folder, **order)
+        assert answer["status"] == -9, answer["err"]
         going += bool(list(folder.glob("snapshots/*.safetensors")))
         answer = work(case=order["case"], folder=folder)
         assert answer["status"] == 0, answer["err"]
         assert answer["result"]["outcome"] == undisturbed[order["case"]]["outcome"], order
         lmcore.load_checkpoint(folder)
         assert not list(folder.rglob("*.tmp"))
-    assert killed >= 50
     assert going >= 20
 
 
@@ -136,25 +139,16 @@ def test_signals_to_the_command_line(work, tmp_path):
     command = small_command(tmp_path)
     answer = work(command=command, signal=["SIGTERM", 2])
     assert (answer["status"], answer["err"]) == (0, "")
-    assert (
-        answer["out"]
-        .splitlines()[-1]
-        .startswith("stopped after step 2; this goes on: python -m lmcore train")
-    )
+    last_line = answer["out"].splitlines()[-1]
+    assert last_line.startswith("stopped after step 2; this goes on: python -m lmcore train")
     answer = work(command=command, signal=["SIGINT", 4])
     assert (answer["status"], answer["err"]) == (130, "lmcore: interrupted\n")
     assert "is at step 2 and goes on" in answer["out"]
     answer = work(command=command)
     assert (answer["status"], answer["err"]) == (0, "")
     assert "is at step 4 and goes on" in answer["out"]
-    assert [step["step"] for step in lmcore.load_record(tmp_path / "m" / "record.json").steps] == [
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-    ]
+    record = lmcore.load_record(tmp_path / "m" / "record.json")
+    assert [step["step"] for step in record.steps] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become somebody else")

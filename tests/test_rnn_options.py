@@ -68,6 +68,7 @@ def test_a_configuration_from_before_these_options_still_loads(tmp_path, char):
     lmcore.save_checkpoint(tmp_path, model, char)
     config = {"vocab_size": char.vocab_size, "emb_dim": D, "cell": "elman", "dropout": 0.1, "pad_id": 0}
     (tmp_path / "config.json").write_text(json.dumps(config))
+    lmcore.sign_checkpoint(tmp_path)
     loaded = lmcore.load_checkpoint(tmp_path).model
     assert loaded.config == model.config
     assert torch.equal(loaded(tokens())[0], model.eval()(tokens())[0])

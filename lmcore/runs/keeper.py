@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmcore.errors import DivergedError, InputError, SaveError, TrainingError
+from lmcore.runs.folder import RunFolder
 from lmcore.runs.history import METRICS, History, MetricsFile
 from lmcore.runs.resume import pack, unpack, weights
-from lmcore.runs.folder import RunFolder
 from lmcore.snapshot import Snapshot
 from lmcore.step import Step
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from lmcore.distributed import World
 from lmcore.errors import InputError
-from lmcore.runs.history import METRICS, SETTINGS, read_settings
 from lmcore.runs.folder import is_busy
+from lmcore.runs.history import METRICS, SETTINGS, read_settings
 from lmcore.runs.snapshots import SnapshotFolder
 
 NUMBERS = ("step", "loss", "nats_per_token")

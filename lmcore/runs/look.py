@@ -7,8 +7,8 @@ from lmcore.data import Batch
 from lmcore.distributed import World
 from lmcore.errors import DivergedError, InputError
 from lmcore.generate import Sampling, generate
-from lmcore.runs.history import History
 from lmcore.metrics import Evaluation, evaluate
+from lmcore.runs.history import History
 from lmcore.step import Step
 from lmcore.tokenizer import Tokenizer
 
