@@ -22,12 +22,13 @@ def scripts(monkeypatch, tmp_path):
     """The modules of scripts/, working on a small copy of the repository."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     sync, build = (importlib.import_module(name) for name in ("sync_notebooks", "build_book"))
-    for name in ("requirements.txt", "constraints.txt", "jupytext.toml"):
+    for name in ("requirements.txt", "constraints.txt", "jupytext.toml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     for folder in ("lmcore", "book/records"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "notebooks").mkdir()
-    shutil.copy(ROOT / "book" / "04_elman_unit.md", tmp_path / "book")
+    for name in ("04_elman_unit.md", "references.bib"):
+        shutil.copy(ROOT / "book" / name, tmp_path / "book")
     monkeypatch.setattr(sync, "ROOT", tmp_path)
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "EXECUTED", tmp_path / ".executed")
@@ -68,6 +69,26 @@ def test_a_number_that_its_record_no_longer_holds_is_noticed(scripts, monkeypatc
     monkeypatch.setattr("sys.argv", ["sync_notebooks.py"])
     with pytest.raises(SystemExit, match="there is no record 'trial"):
         sync.main()
+
+
+def test_a_name_that_leads_nowhere_is_noticed(scripts, monkeypatch):
+    sync, _, _ = scripts
+    (chapter,) = sync.chapters()
+    assert sync.write(chapter)
+    with chapter.open("a", encoding="utf-8") as file:
+        file.write("\nSee {numref}`fig-nowhere`.\n")
+    assert sync.difference(chapter) == "book/04_elman_unit.md: there is no 'fig-nowhere'"
+    monkeypatch.setattr("sys.argv", ["sync_notebooks.py"])
+    with pytest.raises(SystemExit, match="there is no 'fig-nowhere'"):
+        sync.main()
+
+
+def test_a_caption_stands_below_its_plot(scripts):
+    sync, _, _ = scripts
+    cells = sync.read(sync.chapters()[0]).cells
+    (plot,) = [n for n, cell in enumerate(cells) if "'fig-heat'" in str(cell.metadata)]
+    assert cells[plot].cell_type == "code"
+    assert cells[plot + 1].source.startswith("*Fig. 4.4. The first 24 hidden units of the top layer")
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,25 @@ def test_icons_come_from_the_small_font(visit):
     assert icon.bounding_box()["width"] > 8
 
 
+def test_the_first_page_shows_a_network_that_learns(visit):
+    page, _ = visit(f"{DOCUMENTS[0]}.html")
+    slider, text = page.locator(".learning input"), page.locator(".learning li:visible")
+    assert text.inner_text().startswith("Before training:")
+    slider.press("ArrowRight")
+    assert text.inner_text().startswith("After 100 steps:")
+    slider.press("End")
+    assert text.inner_text().startswith(slider.get_attribute("aria-valuetext"))
+    assert "The President" in text.inner_text()
+    assert slider.get_attribute("aria-valuetext") == "After 8,800 steps:"
+
+
+def test_a_term_shows_what_it_means(visit):
+    page, _ = visit("book/04_elman_unit.html")
+    word = page.locator("a:has(> .std-term)", has_text="bag of words").first
+    assert word.get_attribute("title").startswith("A text described by the counts of its words")
+    assert word.get_attribute("href") == "glossary.html#term-bag-of-words"
+
+
 @pytest.mark.parametrize("address", ["nothing.html", "book/nothing.html", "a/b/c/d/nothing"])
 def test_an_unknown_address_shows_the_page_for_it_at_any_depth(visit, server, address):
     page, watch = visit(address)

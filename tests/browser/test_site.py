@@ -1,5 +1,6 @@
 """The built book as files: links, addresses for others, dates, icons. No browser is needed for these."""
 
+import re
 import subprocess
 import urllib.parse
 import xml.etree.ElementTree as ET
@@ -7,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from built import BASE, DOCUMENTS, PAGES, ROOT, SITE, page, target_of
 from make_icons import NAMES
+from plain_markdown import read_book
 
 REPOSITORY = "https://github.com/next-word/next-word"
 each_page = pytest.mark.parametrize("name", PAGES)
@@ -37,6 +39,14 @@ def test_internal_links_and_anchors_resolve(name):
         if not file.is_file() or (fragment and fragment not in page(str(file.relative_to(SITE))).ids):
             missing.append(link)
     assert missing == []
+
+
+def test_figures_and_equations_have_the_numbers_that_notebooks_say():
+    for target in read_book(ROOT).targets.values():
+        behind = page(f"book/{target.page}.html").text.partition(f'id="{target.anchor}"')[2]
+        number = re.search(r'(?:caption-number">Fig\. |eqno">\()([\d.]+)', behind)
+        assert number is not None, target
+        assert number[1] == target.number, target
 
 
 @each_page
