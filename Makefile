@@ -4,7 +4,8 @@ INSTALLED := .venv/.installed
 TOOLS := .venv/tools
 LOCKS ?= requirements.lock requirements-cuda.lock
 
-.PHONY: help book slides test lint bench notebooks constraints errors lock locked audit clean
+.PHONY: help book slides serve pdf site pages test lint bench notebooks package colab newest links \
+  icons diagrams card mathjax constraints errors lock locked audit cputorch clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,12 +16,36 @@ book: $(INSTALLED) ## execute every chapter and write _build/html/index.html
 slides: book ## make a slide deck of every chapter in _build/html/slides
 	$(BIN)/python scripts/make_slides.py
 
+serve: book ## show the built book at http://127.0.0.1:8000/next-word/
+	$(BIN)/python scripts/site_server.py
+
+pdf: book ## print the whole book to _build/next-word.pdf (needs Chromium)
+	$(BIN)/python scripts/make_pdf.py
+
+site: pdf ## all that is published, in _build/html: the pages and the PDF
+	cp _build/next-word.pdf _build/html/
+
 test: $(INSTALLED) lint ## run every test: unit, notebooks, strict build, browser
 	@echo "==> unit tests"
 	$(BIN)/python -m pytest tests --ignore=tests/browser
 	$(BIN)/python scripts/build_book.py
+	$(MAKE) pages
+
+pages: $(INSTALLED) ## test the built pages in a browser (needs Chromium)
 	@echo "==> pages in a browser"
 	$(BIN)/python -m pytest tests/browser
+
+package: ## test lmcore alone, installed as a user installs it (Linux, macOS, Windows)
+	$(PYTHON) scripts/check_package.py
+
+colab: ## run every notebook as Colab would, with the versions that Colab has (best with Python 3.13)
+	$(PYTHON) scripts/run_like_colab.py
+
+newest: ## the same with the newest releases
+	$(PYTHON) scripts/run_like_colab.py --newest
+
+links: book ## ask every address that the book links to (needs a network)
+	$(BIN)/jupyter-book build . --builder custom --custom-builder linkcheck
 
 lint: $(INSTALLED) ## check style and chapter-notebook pairs
 	@echo "==> style"
@@ -33,6 +58,18 @@ bench: $(INSTALLED) ## measure speed, memory and quality (long; leave the machin
 
 notebooks: $(INSTALLED) ## write notebooks/ from the chapters in book/
 	$(BIN)/python scripts/sync_notebooks.py
+
+icons: $(INSTALLED) ## cut the icons of the pages out of the theme's fonts
+	$(BIN)/python scripts/make_icons.py
+
+diagrams: ## draw the diagrams, the logo and the social card (SVG)
+	$(PYTHON) scripts/draw_diagrams.py
+
+card: $(INSTALLED) ## make a PNG of the social card, which other sites show beside a link (needs Chromium)
+	$(BIN)/python scripts/make_card.py
+
+mathjax: ## fetch the files of MathJax that the book ships (asks the npm registry)
+	$(PYTHON) scripts/fetch_mathjax.py
 
 constraints: $(INSTALLED) ## write constraints.txt from what is installed
 	(echo "# Versions of everything that requirements.txt brings along. Made by: make constraints"; \
@@ -58,6 +95,11 @@ audit: $(TOOLS) ## ask for published vulnerabilities of the packages in requirem
 
 $(TOOLS): # of their own, so that the environment of the book holds only what is pinned
 	$(PYTHON) -m venv $@
+
+cputorch: ## put the small CPU build of torch into .venv (Linux; asks pytorch.org)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  "$$(grep '^torch==' requirements.txt)" --index-url https://download.pytorch.org/whl/cpu
 
 clean: ## remove what was built, but not .venv
 	rm -rf _build .executed build lmcore.egg-info

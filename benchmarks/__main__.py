@@ -19,7 +19,7 @@ from lmcore.errors import InputError
 
 NAMES = (
     "step", "generation", "batch", "chars", "scaling", "quality",
-    "corpus_size", "vocabulary", "ngrams", "playground", "book",
+    "corpus_size", "vocabulary", "ngrams", "playground", "book", "pages",
 )  # fmt: skip
 
 

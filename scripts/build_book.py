@@ -2,22 +2,25 @@
 
     python scripts/build_book.py
 
-Each notebook is executed once, in a copy under .executed/; the copy goes into the book's execution
-cache. A notebook runs again only when it changed, or lmcore, the records or the requirements did
+Each notebook is executed once, in a copy under .executed/; the copy's outputs go into the book's execution
+cache. A notebook runs again only when its code changed, or lmcore, the records or the requirements did
 (the cache itself would look at the cells alone). No network is used.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from nbformat import NotebookNode
 from sync_notebooks import ROOT, chapters, difference, notebook_of
 
 EXECUTED = ROOT / ".executed"
@@ -42,14 +45,21 @@ def surroundings() -> bytes:
     for folder, pattern in (("lmcore", "**/*.py"), ("book/records", "**/*")):
         files += sorted(path for path in (ROOT / folder).glob(pattern) if path.is_file())
     for path in files:
-        # the record of the build's own time changes with every measurement, and no chapter reads it
-        if "__pycache__" not in path.parts and path.name != "book.json":
+        # the records of the build and of the built pages are made after it, and no chapter reads them
+        if "__pycache__" not in path.parts and path.name not in ("book.json", "pages.json"):
             digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.digest()
 
 
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def stamp_of(notebook: Path, around: bytes) -> str:
-    return hashlib.sha256(around + notebook.read_bytes()).hexdigest()
+    """A hash of what decides the outputs: of the notebook itself only its code, and the tags of the cells."""
+    cells = code_cells(nbformat.read(notebook, as_version=4))
+    code = [[cell.source, cell.metadata.get("tags", [])] for cell in cells]
+    return hashlib.sha256(around + json.dumps(code).encode()).hexdigest()
 
 
 def execute(notebooks: list[Path]) -> None:
@@ -77,15 +87,26 @@ def run_nbmake(copy: Path) -> None:
         sys.exit(f"{copy.name} failed")
 
 
+def seconds_of(cell: NotebookNode) -> float:
+    """How long a cell ran, by the clock times that nbmake leaves in it."""
+    times = cell.metadata.get("execution")
+    if not times:
+        return 0.0
+    start, end = (datetime.fromisoformat(times[f"iopub.status.{name}"]) for name in ("busy", "idle"))
+    return (end - start).total_seconds()
+
+
 def fill_cache() -> None:
-    """Store executed copies under their chapters' paths, as if the build had run them."""
+    """Store each notebook with its copy's outputs under its chapter's path, as if the build had run it."""
     shutil.rmtree(CACHE, ignore_errors=True)
     cache = get_cache(str(CACHE))
     for chapter in chapters():
-        notebook = nbformat.read(EXECUTED / notebook_of(chapter).name, as_version=4)
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)  # nbmake's clock times; the cache hashes metadata
-        bundle = CacheBundleIn(notebook, str(chapter))
+        notebook = nbformat.read(notebook_of(chapter), as_version=4)
+        executed = code_cells(nbformat.read(EXECUTED / notebook_of(chapter).name, as_version=4))
+        for cell, ran in zip(code_cells(notebook), executed, strict=True):
+            cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+        seconds = sum(map(seconds_of, executed))  # for the page of execution times
+        bundle = CacheBundleIn(notebook, str(chapter), data={"execution_seconds": seconds})
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 

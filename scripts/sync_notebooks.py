@@ -4,7 +4,8 @@
     python scripts/sync_notebooks.py --check    only say which differ; exit 1 if any does
 
 Numbers that a chapter reads from records stand in its notebook as they are in the records now: when a
-record changes, the notebook differs. In the place of a playground stands a link to the page.
+record changes, the notebook differs. What Colab does not know is written in plain Markdown, below each plot
+stands its caption, and in the place of a playground a link to the page.
 
 Not `jupytext --sync`: that trusts modification times, which git does not keep.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 import jupytext
 from jupytext.compare import NotebookDifference, compare_notebooks
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+from plain_markdown import Book, NotPlain, caption, plain, read_book
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "book" / "_ext"))
 
@@ -44,16 +47,30 @@ def link_playgrounds(text: str, chapter: str) -> str:
 
 
 def read(chapter: Path, **options) -> NotebookNode:
-    """A chapter as a notebook, its numbers filled in; raises RecordError if a record lacks one."""
-    notebook = jupytext.read(chapter, **options)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            try:
-                source = link_playgrounds(cell.source, chapter.stem)
-                cell.source = fill_in(source, ROOT / "book" / "records")
-            except RecordError as error:
-                raise RecordError(f"book/{chapter.name}: {error}") from None
+    """A chapter as the notebook to be read in Colab.
+
+    Raises RecordError if a record lacks a number, NotPlain if the book lacks a figure, an equation or a work.
+    """
+    notebook, book = jupytext.read(chapter, **options), read_book(ROOT)
+    try:
+        notebook.cells = with_captions(notebook.cells, book)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = fill_in(cell.source, ROOT / "book" / "records")
+                cell.source = plain(link_playgrounds(cell.source, chapter.stem), chapter.stem, book)
+    except (RecordError, NotPlain) as error:
+        raise type(error)(f"book/{chapter.name}: {error}") from None
     return notebook
+
+
+def with_captions(cells: list[NotebookNode], book: Book) -> list[NotebookNode]:
+    """The cells, and below each that makes a figure its caption."""
+    found = []
+    for cell in cells:
+        found.append(cell)
+        if figure := cell.metadata.get("mystnb", {}).get("figure"):
+            found.append(new_markdown_cell(caption(figure["name"], figure["caption"], book)))
+    return found
 
 
 def difference(chapter: Path) -> str | None:
@@ -68,7 +85,7 @@ def difference(chapter: Path) -> str | None:
             fmt="md:myst",
             allow_expected_differences=True,
         )
-    except RecordError as error:
+    except (RecordError, NotPlain) as error:
         return str(error)
     except NotebookDifference as error:
         return f"{notebook.relative_to(ROOT)} differs from its chapter: {error}"
@@ -78,7 +95,7 @@ def difference(chapter: Path) -> str | None:
 def write(chapter: Path) -> bool:
     """Write the notebook of a chapter unless it is a pair already; returns whether it did.
 
-    Raises RecordError if a record lacks a number that the chapter quotes.
+    Raises RecordError or NotPlain, as `read` does.
     """
     if difference(chapter) is None:
         return False
@@ -101,7 +118,7 @@ def main() -> int:
         return 1 if problems else 0
     try:
         written = [chapter.stem for chapter in chapters() if write(chapter)]
-    except RecordError as error:
+    except (RecordError, NotPlain) as error:
         sys.exit(str(error))
     print(f"notebooks written: {', '.join(written) or 'none, all were up to date'}")
     return 0

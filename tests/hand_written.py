@@ -49,6 +49,9 @@ IN_PROSE = (
 )
 
 
+LINKED = re.compile(r"\{term\}`([^`<]+?)(?: <[^`>]+>)?`")  # a word with a link to the glossary
+
+
 class Allowed(NamedTuple):
     """A number that may stand in the prose."""
 
@@ -67,13 +70,13 @@ def read_allowed(text: str) -> list[Allowed]:
 def prose(source: str) -> tuple[str, ...]:
     """What a reader reads besides code and its output: text, captions, descriptions of images."""
     if not source.startswith("---\n"):
-        return (source,)
+        return (LINKED.sub(r"\1", source),)
     pieces = []
     for cell in jupytext.reads(source, fmt="md:myst").cells:
         shown = cell.metadata.get("mystnb", {})
         captions = [shown.get("figure", {}).get("caption", ""), shown.get("image", {}).get("alt", "")]
         pieces += [cell.source] if cell.cell_type == "markdown" else captions
-    return tuple(pieces)
+    return tuple(LINKED.sub(r"\1", piece) for piece in pieces)
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 import jupytext
 import pytest
 import yaml
+from plain_markdown import read_book
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.md"))
@@ -16,6 +17,10 @@ SETUP = f"""try:
 except ImportError:  # in Colab
     %pip install -q "lmcore @ git+{URLS["Repository"]}@main\""""
 LONGEST_CELL = 30
+# besides lmcore.COLOURS, for what is no model: axes, marks, grids of numbers
+NEUTRAL = {"black", "white", "none"}
+LITERAL = re.compile(r"#[0-9A-Fa-f]{6}\b|[\"']C\d[\"']|[\"']tab:\w+[\"']")
+NAMED = re.compile(r"\b(?:\w*colou?rs?|fc|ec)[\"']?\s*[=:]\s*[\"'](\w+)[\"']")
 
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 
@@ -56,6 +61,27 @@ def test_cells_are_short(chapter):
 
 
 @each_chapter
+def test_models_have_their_colours(chapter):
+    """One colour per model in every figure: a cell takes it from lmcore.COLOURS."""
+    code = "\n".join(cell.source for cell in code_cells(chapter))
+    assert LITERAL.findall(code) == []
+    assert set(NAMED.findall(code)) <= NEUTRAL
+
+
+def test_literal_colours_are_found():
+    code = """ax.plot(x, "o#0072B2"); bar(y, color="C1"); box(fc='tab:blue', ec="black", edgecolor="red")"""
+    assert LITERAL.findall(code) == ["#0072B2", '"C1"', "'tab:blue'"]
+    assert set(NAMED.findall(code)) - NEUTRAL == {"C1", "red"}
+
+
+def test_figures_and_numbered_equations_are_referred_to():
+    text = "\n".join(chapter.read_text(encoding="utf-8") for chapter in CHAPTERS)
+    names = read_book(ROOT).targets
+    assert len(names) > 100
+    assert [name for name in names if not re.search(rf"\{{(?:numref|eq)\}}`{name}`", text)] == []
+
+
+@each_chapter
 def test_chapter_ends_with_summary_exercises_and_reading(chapter):
     headings = re.findall(r"^## (.+)$", chapter.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert headings[-3:] == ["Summary", "Exercises", "Further reading"]
@@ -71,6 +97,17 @@ def test_every_exercise_has_a_hidden_solution(chapter):
 def test_notebook_is_committed_without_outputs(chapter):
     cells = code_cells(ROOT / "notebooks" / f"{chapter.stem}.ipynb")
     assert [cell.outputs for cell in cells] == [[]] * len(cells)
+
+
+def test_the_first_page_says_how_long_the_chapters_take():
+    intro = (ROOT / "book" / "intro.md").read_text(encoding="utf-8")
+    times = [
+        re.search(r"\*Time:\* about (\d+) minutes", path.read_text(encoding="utf-8")) for path in CHAPTERS
+    ]
+    minutes = [int(time[1]) for time in times]
+    assert [round(sum(part) / 60) for part in (minutes[:10], minutes)] == [4, 9]
+    assert "The first ten chapters, up to a model that writes, are about four hours of reading" in intro
+    assert "all twenty are about nine." in intro
 
 
 def test_config_names_the_same_repository_as_pyproject():

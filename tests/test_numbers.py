@@ -59,6 +59,12 @@ def test_a_result_written_by_hand_is_found(piece, hit):
     assert not unbacked("page", piece, [Allowed("page", words, "") for words in (piece, "Down to 7 nats.")])
 
 
+def test_a_link_to_the_glossary_hides_no_result():
+    piece = "Its {term}`perplexity` was about 86 {term}`nats <nat>`."
+    assert unbacked("page", piece, [])[0].startswith("'perplexity was about 86'")
+    assert unbacked("page", piece, [Allowed("page", "perplexity was about 86 nats", "")]) == []
+
+
 @pytest.mark.parametrize(
     "piece",
     [

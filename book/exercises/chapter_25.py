@@ -78,7 +78,7 @@ def back_off(test: Callable) -> None:
         return unigram if total == 0 else 0.7 * pairs[last] / total + 0.3 * unigram
 
     broken = {
-        "the test lets the program of the lab pass. What do probabilities of all tokens sum to?": undiscounted,
+        "the test lets the program of the lab pass. What must probabilities sum to?": undiscounted,
         "the test lets a program pass that gives no probability at all after a token that was never "
         "seen before. Try such a token, too.": unseen_forgotten,
         "the test lets a program pass with negative probabilities that sum to one. Look at each of them; let "

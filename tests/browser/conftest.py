@@ -1,27 +1,19 @@
-"""The built book, served on localhost, and a headless Chromium to read it with."""
+"""The built book, served as GitHub Pages serves it, and a headless Chromium to read it with.
+
+One browser for all tests, and one context for each setting, so that a page's files are fetched once.
+"""
 
 import contextlib
 import functools
 import http.server
-import shutil
 import threading
 from pathlib import Path
 
+import chromium
 import pytest
+from built import SETTINGS, WIDTHS
 from playground_site import READY, SUB_PATH, make_site
-from playwright.sync_api import sync_playwright
-
-BOOK = Path(__file__).resolve().parents[2] / "_build" / "html"
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from site_server import SITE, serving
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -30,24 +22,18 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def site():
-    """Address of the served book."""
-    assert (BOOK / "index.html").is_file(), "no built book: run make book first"
-    handler = functools.partial(QuietHandler, directory=str(BOOK))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+def server():
+    assert (SITE / "index.html").is_file(), "no built book: run make book first"
+    with serving(max_age=600) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    if chromium.path() is None:
+        pytest.skip(chromium.HOW)
+    with chromium.started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +95,35 @@ def full(open_page, serve, playground_folder):
     yield page
     assert page.outside == []
     assert page.errors == []
+
+
+@pytest.fixture(scope="session")
+def contexts(browser):
+    """By setting, for example "phone-dark"; the theme is the one that a reader has chosen before."""
+    made = {}
+    for setting in SETTINGS:
+        name, theme = setting.split("-")
+        width, height = WIDTHS[name]
+        made[setting] = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        made[setting].set_default_timeout(120_000)  # milliseconds; on a busy machine all takes longer
+        made[setting].add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+    yield made
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture
+def visit(contexts, server):
+    """Opens an address of the book in a setting; returns the page and what was wrong on the way."""
+    pages = []
+
+    def visit(name, setting="desktop-light"):
+        page = contexts[setting].new_page()
+        pages.append(page)
+        watch = chromium.Watch(page, server.url)
+        chromium.read(page, server.url + name)
+        return page, watch
+
+    yield visit
+    for page in pages:
+        page.close()

@@ -1,4 +1,4 @@
-"""Every exercise: its empty stub is told so, its solution passes, and each wrong answer gets its own message."""
+"""Every exercise: its empty stub is told so, its solution passes, each wrong answer gets its own message."""
 
 import importlib
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
+
 from lmcore_exercises.checking import NotYet
 
 ROOT = Path(__file__).resolve().parents[2]

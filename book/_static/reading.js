@@ -1,0 +1,28 @@
+// What scrolls sideways can be reached with the keyboard; the theme sees to code, this to formulas and tables.
+const SIDEWAYS = "article mjx-container[display='true'], article table";
+
+function reachable() {
+  for (const element of document.querySelectorAll(SIDEWAYS)) {
+    if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+    else element.removeAttribute("tabindex");
+  }
+}
+
+// On the first page: the texts of a network that learns, one at a time, behind a slider.
+function behindSlider(list) {
+  const texts = [...list.children];
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", min: 0, max: texts.length - 1, value: 0 });
+  slider.setAttribute("aria-label", "Moment of the training");
+  const show = () => {
+    texts.forEach((text, place) => { text.hidden = place !== Number(slider.value); });
+    slider.setAttribute("aria-valuetext", texts[slider.value].querySelector("strong").textContent);
+  };
+  slider.addEventListener("input", show);
+  list.before(slider);
+  show();
+}
+
+document.querySelectorAll(".learning ul").forEach(behindSlider);
+addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reachable));
+addEventListener("resize", reachable);
