@@ -105,9 +105,9 @@ def test_the_first_page_says_how_long_the_chapters_take():
         re.search(r"\*Time:\* about (\d+) minutes", path.read_text(encoding="utf-8")) for path in CHAPTERS
     ]
     minutes = [int(time[1]) for time in times]
-    assert [round(sum(part) / 60) for part in (minutes[:10], minutes)] == [4, 9]
+    assert [round(sum(part) / 60) for part in (minutes[:10], minutes)] == [4, 10]
     assert "The first ten chapters, up to a model that writes, are about four hours of reading" in intro
-    assert "all twenty are about nine." in intro
+    assert "all twenty-five are about ten." in intro
 
 
 def test_config_names_the_same_repository_as_pyproject():
