@@ -75,7 +75,7 @@ def _way_down(done: float, floor: float = 0.2, span: float = 1.8) -> float:
 
 @exercise("8.2")
 def train_loop(answer: Callable[[Callable, torch.optim.Optimizer, list], list[float]]) -> None:
-    """A training loop on four small batches: what it hands on, what it returns, and what it has learnt."""
+    """A training loop on four small batches: what it hands on, what it returns, and what it has learned."""
     model, seen = _Reader(0.3, learning_rate=0.5), []
 
     def read(inputs: list[float], targets: list[float], state: list[Tensor] | None):
@@ -195,7 +195,7 @@ def steps_to_learn(answer: Callable[..., float]) -> None:
         expect(got != number, message)
     expect(got == 10, f"after {got} steps the loss is not below the limit for the first time.")
     never = steps(0.0, limit=0.012, at_most=5)
-    expect(never == math.inf, f"at a learning rate of 0 nothing is learnt, and the answer is {never}.")
+    expect(never == math.inf, f"at a learning rate of 0 nothing is learned, and the answer is {never}.")
     expect(steps(0.3, limit=10.0, at_most=5) == 0, "a loss below the limit at the start needs no step.")
     last = steps(0.3, limit=0.012, at_most=10)
     expect(last == 10, "ten steps are allowed and enough, but the loss after the tenth is not looked at.")

@@ -33,7 +33,7 @@ def break_even(answer: Callable[[int, int], float]) -> None:
 
 
 @exercise("11.2")
-def learnt_without(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
+def learned_without(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
     """p / pi, divided by its sum."""
     cases = (
         ([0.6, 0.25, 0.1, 0.05], [0.9, 0.5, 0.3, 0.1]),
@@ -45,7 +45,7 @@ def learnt_without(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
         got = result(answer, p.clone(), pi.clone())
         odds, product = p / pi, p * pi
         mistakes = {
-            "that is p itself. Only with the correction, or where all pi are equal, is p learnt.": p,
+            "that is p itself. Only with the correction, or where all pi are equal, is p learned.": p,
             "the wrong way round: what is drawn often is often told that it is wrong.": product
             / product.sum(),
             "right up to a factor. A distribution sums to 1.": odds,
@@ -53,7 +53,7 @@ def learnt_without(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
             "these are logits. What does the softmax make of them?": odds.log(),
         }
         _tell(got, odds / odds.sum(), mistakes)
-        expect_close(got, odds / odds.sum(), f"for p = {case[0]} and pi = {case[1]} another one is learnt.")
+        expect_close(got, odds / odds.sum(), f"for p = {case[0]} and pi = {case[1]} another one is learned.")
 
 
 @exercise("11.3")

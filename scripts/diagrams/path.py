@@ -8,7 +8,7 @@ from diagrams.drawing import Drawing
 from diagrams.style import ACCENT, PAPER, ROOT, WIDTH
 
 ROW, HEAD, COLUMN = 32, 40, 302
-COLUMNS = [2, 3, 1]  # parts in each column of the wide one
+COLUMNS = [4, 2, 2]  # parts in each column of the wide one
 
 
 class Stop(NamedTuple):

@@ -199,7 +199,7 @@ WRONG = {
     ],
     "8.5": [
         (counts_the_next_step, "would come next"),
-        (always_a_success, "nothing is learnt"),
+        (always_a_success, "nothing is learned"),
         (whole_batch, "loss per token"),
         (old_gradients_take_part, "old gradients"),
         (last_loss_not_read, "not looked at"),
