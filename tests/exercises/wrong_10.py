@@ -109,7 +109,7 @@ WRONG = {
     "10.4": [
         (state_dropped, "forgotten"),
         (prefix_fed_again, "newest one"),
-        (state_not_updated, "the last one returned"),
+        (state_not_updated, "the one before returned"),
         (last_one_fed, "read the last new id"),
     ],
 }
