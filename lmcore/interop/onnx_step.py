@@ -77,9 +77,16 @@ def _traced(step: Step, tokens: Tensor, state: tuple[Tensor, ...]) -> torch.onnx
         input_names=["tokens", *(f"state_{i}" for i in range(len(state)))],
         output_names=["logits", *(f"new_state_{i}" for i in range(len(state)))],
         dynamic_shapes=({0: "batch"}, tuple({0: torch.export.Dim.DYNAMIC} for _ in state)),
+        custom_translation_table={torch.ops.aten.log_sigmoid.default: _log_sigmoid},
         dynamo=True,
         verbose=False,
     )
+
+
+def _log_sigmoid(x):
+    """ln sigmoid(x) = -softplus(-x): the exporter's own Log(Sigmoid(x)) is off where sigmoid(x) is tiny."""
+    opset = importlib.import_module("onnxscript").opset18
+    return opset.Neg(opset.Softplus(opset.Neg(x)))
 
 
 @contextmanager
