@@ -131,7 +131,8 @@ def train(way: Way, seed: int, text: Text, settings: Settings) -> tuple[lmcore.R
     draws, states = torch.Generator().manual_seed(seed), None
 
     def draw(logits: Tensor) -> Tensor:
-        return torch.multinomial(logits.softmax(dim=-1), 1, generator=draws).squeeze(1)
+        points = torch.rand(len(logits), dtype=torch.float64, generator=draws)
+        return lmcore.draw_rows(logits.softmax(dim=-1), points)
 
     start = time.perf_counter()
     for number, batch in zip(range(1, settings.steps + 1), endless(batches), strict=False):
