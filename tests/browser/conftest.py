@@ -29,6 +29,12 @@ def server():
 
 
 @pytest.fixture(scope="session")
+def site(server) -> str:
+    """The address of the built book, without a slash behind it."""
+    return server.url.removesuffix("/")
+
+
+@pytest.fixture(scope="session")
 def browser():
     if chromium.path() is None:
         pytest.skip(chromium.HOW)
