@@ -47,10 +47,12 @@ newest: ## the same with the newest releases
 links: book ## ask every address that the book links to (needs a network)
 	$(BIN)/jupyter-book build . --builder custom --custom-builder linkcheck
 
-lint: $(INSTALLED) ## check style and chapter-notebook pairs
-	@echo "==> style"
+lint: $(INSTALLED) ## check style, spelling, prose and chapter-notebook pairs
+	@echo "==> style and spelling"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
+	$(BIN)/python scripts/check_prose.py
 	$(BIN)/python scripts/sync_notebooks.py --check
 
 bench: $(INSTALLED) ## measure speed, memory and quality (long; leave the machine alone meanwhile)

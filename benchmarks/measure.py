@@ -38,7 +38,7 @@ def say(text: str) -> None:
 def interleave(
     steps: dict[str, Callable[[], Any]], rounds: int, warm_up: int = 1
 ) -> tuple[dict[str, list[float]], dict[str, list[Any]]]:
-    """Call each step once per round, in order (A B A B), so that a slow minute hits all of them.
+    """Call each step once per round, in order (`A B A B`), so that a slow minute hits all of them.
 
     Returns seconds and results by name, one per round; the first ``warm_up`` rounds are dropped.
     Raises InputError if nothing would be left.

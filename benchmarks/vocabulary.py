@@ -1,6 +1,6 @@
 """Output layers for large vocabularies: what a step costs, where its time goes, what is learnt.
 
-Six variants of one model (d 128, 2 Elman layers, streams of 32 x 32) on the built-in corpus, at three
+Six variants of one model (d 128, 2 Elman layers, streams of 32 × 32) on the built-in corpus, at three
 sizes of vocabulary. Quality at the largest: validation loss after the same seconds of training, and
 after the same steps. Left out: GPUs, where the balance is another one.
 """

@@ -114,7 +114,7 @@ def evaluate(
     """Score every target that is not padding; the state is carried where the batches say so.
 
     ``token_bytes`` (V,) from `Tokenizer.token_bytes` gives bits per byte, ``num_words`` (the
-    `count_words` of the very text that the batches hold) word perplexity. ``by_position`` sums by the number
+    `count_words` of the same text that the batches hold) word perplexity. ``by_position`` sums by the number
     of tokens read since the state was empty, too; batches are cut finer for it, and no number changes. Of
     several processes in a ``world`` each scores its share of the rows, and all get the sum.
 

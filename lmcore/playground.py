@@ -182,7 +182,7 @@ def _file_entry(path: Path) -> dict[str, Any]:
 
 
 def load_playground(folder: str | Path) -> dict[str, RecurrentLM | NGramLM]:
-    """The models of a folder with the very numbers that the page calculates with, by name.
+    """The models of a folder with exactly the numbers that the page calculates with, by name.
 
     Raises InputError if a file is missing, damaged, or of another version.
     """

@@ -78,7 +78,7 @@ def estimate_discounts(counts: Int[np.ndarray, " M"]) -> Discounts | None:
     """Discounts for counts of 1, of 2 and of more, from how many n-grams have a count of 1, 2, 3 and 4.
 
     As in Chen and Goodman (1999): with Y = n1 / (n1 + 2 n2), the discount of count c is
-    c - (c + 1) Y n(c+1) / n(c). None if one of n1..n4 is 0 or a discount is not above 0.
+    ``c - (c + 1) Y n(c+1) / n(c)``. None if one of n1..n4 is 0 or a discount is not above 0.
     """
     n = [np.count_nonzero(counts == count) for count in range(5)]
     if 0 in n[1:]:

@@ -25,7 +25,7 @@ SPECIALS = [PAD, UNK, BOS, EOS]
 IDS = ("pad_id", "unk_id", "bos_id", "eos_id")
 CHARACTER = r"[\s\S]"
 WORD = r" ?\w+(?:['’]\w+)?| ?[^\w\s]+|\s"  # a word or punctuation run owns the blank before it
-BYTE_LEVEL_BLANK = "Ġ"  # byte-level tokenizers spell each byte as one visible character, 0x20 as this
+BYTE_LEVEL_BLANK = "Ġ"  # byte-level tokenizers spell each byte as one visible character, `0x20` as this
 CHARACTERS_AT_ONCE = 2**20  # the library's Encoding objects take 100 to 200 bytes per character
 TRAINING_CHARACTERS = 2**25  # bounds the time and the memory of training a tokenizer
 

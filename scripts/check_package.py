@@ -15,7 +15,7 @@ from fresh_venv import ROOT
 
 TOOLS = ["pytest", "hypothesis", "beartype", "trustme", "nltk"]
 NAMES = ["api_reference", "book", "diagrams", "glossary", "light_pages", "lock", "numbers", "plain_markdown"]
-NAMES += ["publishing", "record_numbers", "scripts", "term_cards"]
+NAMES += ["prose", "publishing", "record_numbers", "scripts", "term_cards"]
 BENCHMARKS = ["benchmark*", "ladder", "records", "replace_numbers"]  # no part of the package either
 NEED_THE_BOOK = ["tests/browser/*", *(f"tests/test_{name}.py" for name in NAMES + BENCHMARKS)]
 

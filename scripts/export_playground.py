@@ -35,7 +35,7 @@ class Plan:
     """Sizes, and how to train; the same for every network."""
 
     vocab_size: int = 2048
-    emb_dim: int = 144  # 12 x 12 units in the picture of the state
+    emb_dim: int = 144  # 12 by 12 units in the picture of the state
     num_layers: int = 2
     order: int = 4  # of the n-grams
     ngrams: int = 100_000  # kept of them, those of one token not counted

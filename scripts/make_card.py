@@ -1,4 +1,4 @@
-"""Render book/_static/social_card.svg as a PNG of 1200 x 630 pixels: other sites show no SVG beside a link.
+"""Render book/_static/social_card.svg as a PNG of 1200 × 630 pixels: other sites show no SVG beside a link.
 
 python scripts/make_card.py     make card
 """

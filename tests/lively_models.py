@@ -15,7 +15,7 @@ def lively(name: str, tokenizer: lmcore.Tokenizer) -> lmcore.RecurrentLM | lmcor
     for parameter in model.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.5)
-    if not model.config.tie_weights:  # or minLSTM would soon say one letter for ever
+    if not model.config.tie_weights:  # or minLSTM would soon say one letter again and again
         torch.nn.init.normal_(model.embedding.weight, std=2.0)
     return model
 

@@ -76,7 +76,7 @@ def test_with_enough_beams_it_finds_the_best_of_all_texts(penalty, never):
 def search_by_hand(
     model: nn.Module, prompt: list[int], search: BeamSearch, eos_id: int, vocab_size: int
 ) -> list[Hypothesis]:
-    """Beam search to the very end, every text read anew."""
+    """Beam search to the end, every text read anew."""
     beams, finished = [([], 0.0)], []
     for length in range(1, search.max_new_tokens + 1):
         longer = [

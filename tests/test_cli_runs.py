@@ -44,7 +44,7 @@ def test_a_changed_option_shows_before_any_work(run, stopped, tmp_path):
 
 
 def test_a_changed_text_is_refused(run, stopped, text_file):
-    text_file.write_text(text_file.read_text(encoding="utf-8").replace("the", "teh"), encoding="utf-8")
+    text_file.write_text(text_file.read_text(encoding="utf-8").replace("the", "this"), encoding="utf-8")
     status, _, errors = run(*stopped)
     assert status == 2
     assert "holds a run with other settings: " in errors

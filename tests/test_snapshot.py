@@ -57,7 +57,7 @@ def test_any_reader_of_safetensors_can_open_it(tmp_path):
 def test_a_change_of_any_byte_is_noticed(file):
     content = file.read_bytes()
     for at in range(len(content)):
-        for bit in (1, 0x20, 0x80):  # 0x20: a small letter for a large one
+        for bit in (1, 0x20, 0x80):  # `0x20`: a small letter for a large one
             damaged = bytearray(content)
             damaged[at] ^= bit
             file.write_bytes(damaged)

@@ -89,7 +89,7 @@ def surprise(answer: Callable[[Tensor], Tensor]) -> None:
 
 @exercise("1.4")
 def posterior(answer: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Three candidates of which the sound decides, and two that are very unlikely."""
+    """Three candidates of which the sound decides, and two that are most unlikely."""
     p, fit = torch.tensor([0.5, 0.25, 0.25]), torch.tensor([0.1, 0.4, 0.2])
     got = result(answer, p.log(), fit.log())
     negative = (torch.as_tensor(got) < 0).any()

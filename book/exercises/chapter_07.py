@@ -42,7 +42,7 @@ def _score_long_text(answer: Callable) -> None:
     too_small = "for 2,000 tokens the product of probabilities is rounded to 0. Add logarithms instead."
     try:
         got = result(answer, [0.1] * 2000)
-    except (ValueError, ZeroDivisionError) as error:  # math.log(0), or 1 / 0
+    except (ValueError, ZeroDivisionError) as error:  # `math.log(0)`, or 1 / 0
         raise NotYet(too_small) from error
     expect_close(got, [math.log(10), 10], too_small)
 

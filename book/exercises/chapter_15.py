@@ -114,7 +114,7 @@ def with_radius(answer: Callable[[Tensor, float], Tensor]) -> None:
     expect(torch.equal(given, skewed), "the matrix that was handed in has changed. Return another one.")
     mistakes = {
         "the largest singular value is 1.2 now. The spectral radius is another number.": 2,
-        "the root of the sum of squares is 1.2 now, not the spectral radius.": "fro",
+        "the root of the sum of squares is 1.2 now, not the spectral radius.": "fro",  # codespell:ignore
     }
     for message, norm in mistakes.items():
         expect(not same(got, skewed * 1.2 / torch.linalg.matrix_norm(skewed, norm)), message)

@@ -35,7 +35,7 @@ def logo() -> str:
 
 
 def social_card() -> str:
-    """1200 x 630 pixels, the size that link previews use."""
+    """1200 × 630 pixels, the size that link previews use."""
     parts = [
         f'<rect width="1200" height="630" fill="{NIGHT}"/>',
         mark(80, 84, 132),

@@ -88,7 +88,7 @@ def test_where_browsers_offer_no_sha256_ours_lets_whole_files_pass(open_page, se
         (in_manifest('"format": 1', '"format": '), "The list of models (manifest.json) is damaged."),
         (in_manifest('"models"', '"model"'), "The list of models (manifest.json) is damaged."),
         (in_manifest('"letters": [65, 90', '"letters": [90, 65'), "(manifest.json) is damaged."),
-        (in_manifest('"cell": "gru"', '"cell": "tru"'), "This page has no cell named “tru”."),
+        (in_manifest('"cell": "gru"', '"cell": "tanh"'), "This page has no cell named “tanh”."),
     ],
 )
 def test_other_damage(open_page, damaged, change, message):

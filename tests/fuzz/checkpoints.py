@@ -1,4 +1,4 @@
-"""Damaged checkpoints by the thousand: each must be refused, or give the very model that was saved.
+"""Damaged checkpoints by the thousand: each must be refused, or give exactly the model that was saved.
 
     python tests/fuzz/checkpoints.py --count 10000 --everywhere
 

@@ -1,4 +1,4 @@
-"""Damaged snapshots: each must be refused, or give the very tensors and the position that were saved.
+"""Damaged snapshots: each must be refused, or give exactly the tensors and the position that were saved.
 
     python tests/fuzz/snapshots.py --count 5000 --everywhere
 

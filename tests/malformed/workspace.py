@@ -32,7 +32,7 @@ FILES = {  # as the page tells them
     "notes.zip": "an archive with `notes.md`",
     "out.zip": "an archive with `../text.txt`",
     "link.tar": "an archive with a link",
-    "bomb.zip": "an archive with nothing but blanks, and very many of them",
+    "bomb.zip": "an archive with nothing but blanks, and far too many of them",
     "stopped/": "a run with seed 0",
     "trained/": "a checkpoint of a char model",
     "gpt/": "a checkpoint of a Transformer",
