@@ -3,15 +3,20 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/tools
 LOCKS ?= requirements.lock requirements-cuda.lock
+CORPUS := $(NEXT_WORD_CORPUS)
+export NEXT_WORD_CORPUS := $(CORPUS)
 
-.PHONY: help book slides serve pdf site pages test lint bench notebooks package colab newest links \
+.PHONY: help book model slides serve pdf site pages test lint bench notebooks package colab newest links \
   icons diagrams card mathjax constraints errors lock locked audit cputorch clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-book: $(INSTALLED) ## execute every chapter and write _build/html/index.html
+book: $(INSTALLED) $(if $(CORPUS),model) ## execute every chapter and write _build/html/index.html (CORPUS=PATH: on another text)
 	$(BIN)/python scripts/build_book.py
+
+model: $(INSTALLED) ## train the network of the course on the text of CORPUS=PATH, unless that is done
+	$(BIN)/python scripts/train_course_model.py
 
 slides: book ## make a slide deck of every chapter in _build/html/slides
 	$(BIN)/python scripts/make_slides.py

@@ -21,6 +21,7 @@ from lmcore.cells import Cell, ElmanCell
 from lmcore.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, sign_checkpoint
 from lmcore.corpus import Corpus, builtin_corpus, split_documents
 from lmcore.counts import count_ngrams
+from lmcore.course import course_corpus, course_run
 from lmcore.data import (
     Batch,
     DocumentBatches,

@@ -4,7 +4,8 @@
 
 Each notebook is executed once, in a copy under .executed/; the copy's outputs go into the book's execution
 cache. A notebook runs again only when its code changed, or lmcore, the records or the requirements did
-(the cache itself would look at the cells alone). No network is used.
+(the cache itself would look at the cells alone). No network is used. With another text in NEXT_WORD_CORPUS
+assertions may fail: see scripts/findings.py.
 """
 
 import hashlib
@@ -18,10 +19,14 @@ from datetime import datetime
 from pathlib import Path
 
 import nbformat
+from findings import go_on_behind_errors, report
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbformat import NotebookNode
 from sync_notebooks import ROOT, chapters, difference, notebook_of
+
+import lmcore
+from lmcore.course import SETTING, course_source
 
 EXECUTED = ROOT / ".executed"
 CACHE = ROOT / "_build" / ".jupyter_cache"
@@ -48,6 +53,9 @@ def surroundings() -> bytes:
         # the records of the build and of the built pages are made after it, and no chapter reads them
         if "__pycache__" not in path.parts and path.name not in ("book.json", "pages.json"):
             digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    if course_source() is not None:
+        weights = lmcore.course_run() / "model.safetensors"
+        digest.update(lmcore.course_corpus().sha256.encode() + weights.read_bytes())
     return digest.digest()
 
 
@@ -74,6 +82,8 @@ def execute(notebooks: list[Path]) -> None:
             continue
         stamp_file.unlink(missing_ok=True)
         shutil.copyfile(notebook, copy)
+        if course_source() is not None:
+            go_on_behind_errors(copy)
         start = time.perf_counter()
         run_nbmake(copy)
         stamp_file.write_text(stamp)
@@ -85,6 +95,23 @@ def run_nbmake(copy: Path) -> None:
     command += [f"--nbmake-timeout={SECONDS_PER_CELL}", str(copy)]
     if subprocess.run(command, cwd=ROOT).returncode:
         sys.exit(f"{copy.name} failed")
+
+
+def name_text_from_anywhere() -> None:
+    """Notebooks run in a folder of their own, where a relative path would lead nowhere."""
+    source = course_source()
+    if source is not None and Path(source).exists():
+        os.environ[SETTING] = str(Path(source).resolve())
+
+
+def check_errors(source: str) -> None:
+    """Of what went wrong on another text: list the findings, and stop for everything else."""
+    file = ROOT / "_build" / "findings.txt"
+    executed = {chapter: EXECUTED / notebook_of(chapter).name for chapter in chapters()}
+    mistakes = report(executed, source, file)
+    print(file.read_text(encoding="utf-8"), end="", flush=True)
+    if mistakes:
+        sys.exit("\n".join(["other errors than failed assertions:", *map(str, mistakes)]))
 
 
 def seconds_of(cell: NotebookNode) -> float:
@@ -132,9 +159,12 @@ def build() -> None:
 def main() -> None:
     start = time.perf_counter()
     check_pairs()
+    name_text_from_anywhere()
     notebooks = [notebook_of(chapter) for chapter in chapters()]
     say(f"testing {len(notebooks)} notebooks with nbmake")
     execute(notebooks)
+    if source := course_source():
+        check_errors(source)
     fill_cache()
     say("building the book (strict: every warning is an error)")
     build()

@@ -14,8 +14,8 @@ import fresh_venv
 from fresh_venv import ROOT
 
 TOOLS = ["pytest", "hypothesis", "beartype", "trustme", "nltk"]
-NAMES = ["api_reference", "book", "diagrams", "glossary", "light_pages", "lock", "numbers", "plain_markdown"]
-NAMES += ["prose", "publishing", "record_numbers", "scripts", "term_cards"]
+NAMES = ["api_reference", "book", "diagrams", "findings", "glossary", "light_pages", "lock", "numbers"]
+NAMES += ["plain_markdown", "prose", "publishing", "reading_time", "record_numbers", "scripts", "term_cards"]
 BENCHMARKS = ["benchmark*", "ladder", "records", "replace_numbers"]  # no part of the package either
 NEED_THE_BOOK = ["tests/browser/*", *(f"tests/test_{name}.py" for name in NAMES + BENCHMARKS)]
 

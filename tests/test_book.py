@@ -55,6 +55,14 @@ def test_head_links_to_colab_and_to_the_page(chapter):
 
 
 @each_chapter
+def test_one_setting_changes_text_and_model_of_the_chapter(chapter):
+    code = "\n".join(cell.source for cell in code_cells(chapter))
+    assert "builtin_corpus" not in code
+    # records of runs on the built-in text are compared with each other
+    assert ("elman_2x256" in code) is (chapter.stem in ("20_normal_loss", "23_history"))
+
+
+@each_chapter
 def test_cells_are_short(chapter):
     lengths = [cell.source.count("\n") + 1 for cell in code_cells(chapter)]
     assert max(lengths) <= LONGEST_CELL

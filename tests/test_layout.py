@@ -52,6 +52,7 @@ ORDER = [  # a module imports only from those above it
     "checkpoint",
     "playground",
     "record",
+    "course",
     "runs.history",
     "plots",
     "train_config",
