@@ -18,7 +18,7 @@ from lmcore.sources.source import open_corpus
 SETTING = "NEXT_WORD_CORPUS"
 MIN_CHARACTERS = 1_000_000  # then 5% for validation are enough for every chapter
 MAX_CHARACTERS = 12_000_000  # as many as the built-in text has: no chapter takes longer
-DOCUMENT = 10_000  # characters: chapter 16 reads those from 7,000 to 8,500
+DOCUMENT = 10_000  # characters: chapter 16 reads the stretch [7,000, 8,500)
 DOCUMENTS, MIN_DOCUMENTS = 240, 50  # the built-in text has 237; chapter 6 takes the 44th last for training
 
 
