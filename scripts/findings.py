@@ -60,7 +60,7 @@ def report(executed: dict[Path, Path], name: str, file: Path) -> list[Failure]:
     """
     found = [failure for chapter, notebook in executed.items() for failure in failures(chapter, notebook)]
     lines = [str(failure) for failure in found if failure.is_finding]
-    head = f"{len(lines)} assertions of the book do not hold on {name}:"
+    head = f"Assertions of the book that do not hold on {name}: {len(lines)}"
     file.parent.mkdir(exist_ok=True)
     file.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
     return [failure for failure in found if not failure.is_finding]

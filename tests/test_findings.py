@@ -77,7 +77,7 @@ def test_on_another_text_a_failed_assertion_is_a_finding_and_another_error_is_no
     book.build(CHAPTER)
     findings = (book.folder / "_build" / "findings.txt").read_text(encoding="utf-8")
     assert findings == (
-        "1 assertions of the book do not hold on letters.txt:\n"
+        "Assertions of the book that do not hold on letters.txt: 1\n"
         'book/01_trial.md:13: assert words == 4, "four words"\n'
     )
     copy = nbformat.read(book.folder / ".executed" / "01_trial.ipynb", as_version=4)
