@@ -33,7 +33,7 @@ site: pdf ## all that is published, in _build/html: the pages and the PDF
 test: $(INSTALLED) lint ## run every test: unit, notebooks, strict build, browser
 	@echo "==> unit tests"
 	$(BIN)/python -m pytest tests --ignore=tests/browser
-	$(BIN)/python scripts/build_book.py
+	$(BIN)/python scripts/build_book.py --all
 	$(MAKE) pages
 
 pages: $(INSTALLED) ## test the built pages in a browser (needs Chromium)

@@ -36,7 +36,7 @@ def build() -> dict[str, Any]:
 
     Raises RuntimeError if it fails.
     """
-    command = [sys.executable, "-u", str(ROOT / "scripts" / "build_book.py")]
+    command = [sys.executable, "-u", str(ROOT / "scripts" / "build_book.py"), "--all"]
     executed, strict_from, start = [], None, time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:

@@ -1,13 +1,17 @@
 """Test every notebook with nbmake and build the book, strictly, from exactly those outputs.
 
-    python scripts/build_book.py
+    python scripts/build_book.py            every page anew, or after an edit of text only those edited
+    python scripts/build_book.py --all      every page anew
 
 Each notebook is executed once, in a copy under .executed/; the copy's outputs go into the book's execution
 cache. A notebook runs again only when its code changed, or lmcore, the records or the requirements did
-(the cache itself would look at the cells alone). No network is used. With another text in NEXT_WORD_CORPUS
-assertions may fail: see scripts/findings.py.
+(the cache itself would look at the cells alone). Where only the text of pages has changed since a build that
+was right, Sphinx makes the changed pages anew and no others. It does not look again at links from these others,
+so `make test` asks for all pages. No network is used. With another text in NEXT_WORD_CORPUS assertions may
+fail: see scripts/findings.py.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -30,6 +34,7 @@ from lmcore.course import SETTING, course_source
 
 EXECUTED = ROOT / ".executed"
 CACHE = ROOT / "_build" / ".jupyter_cache"
+MADE_FROM = ROOT / "_build" / "made_from"  # a hash, left by a build that was right
 SECONDS_PER_CELL = 300  # nbmake's limit; a whole chapter is meant to take two minutes at most
 
 
@@ -137,11 +142,27 @@ def fill_cache() -> None:
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
-def build() -> None:
-    """A fresh strict build; fails on any warning, and if a chapter was not found in the cache."""
-    shutil.rmtree(ROOT / "_build" / "html", ignore_errors=True)
+def made_from() -> str:
+    """A hash of what the pages are made from besides their text: outputs, extensions, settings."""
+    files = [*EXECUTED.glob("*.ipynb"), ROOT / "_config.yml", ROOT / "_toc.yml"]
+    for pattern in ("_ext/*.py", "_templates/**/*.html", "_static/**/*"):
+        files += (path for path in (ROOT / "book").glob(pattern) if path.is_file())
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(all_pages: bool) -> None:
+    """A strict build: fails on any warning, and if a chapter was not found in the cache."""
+    now = made_from()
+    anew = all_pages or not MADE_FROM.is_file() or MADE_FROM.read_text() != now
+    MADE_FROM.unlink(missing_ok=True)  # after a failure the next build makes every page anew
+    if anew:
+        shutil.rmtree(ROOT / "_build" / "html", ignore_errors=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    command = [str(jupyter_book), "build", str(ROOT), "-W", "-n", "--keep-going", "--all"]
+    command = [str(jupyter_book), "build", str(ROOT), "-W", "-n", "--keep-going"]
+    command += ["--all"] if anew else []
     log = ROOT / "_build" / "build.log"
     with open(log, "w", encoding="utf-8") as file:
         environment = {**os.environ, "NO_COLOR": "1"}
@@ -150,13 +171,18 @@ def build() -> None:
     if result.returncode:
         print(text)
         sys.exit(f"the build failed; its output is above and in {log}")
-    missed = [c.stem for c in chapters() if f"{c.relative_to(ROOT).as_posix()}: Using cached" not in text]
-    if missed:
+    names = [chapter.relative_to(ROOT).as_posix() for chapter in chapters()]
+    again = [name for name in names if f"{name}: Executing notebook" in text]
+    if again:
         print(text)
-        sys.exit(f"executed a second time instead of taken from the cache: {', '.join(missed)}")
+        sys.exit(f"executed a second time instead of taken from the cache: {', '.join(again)}")
+    MADE_FROM.write_text(now)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Execute the chapters and build the book, strictly.")
+    parser.add_argument("--all", action="store_true", help="make every page anew")
+    all_pages = parser.parse_args().all
     start = time.perf_counter()
     check_pairs()
     name_text_from_anywhere()
@@ -167,7 +193,7 @@ def main() -> None:
         check_errors(source)
     fill_cache()
     say("building the book (strict: every warning is an error)")
-    build()
+    build(all_pages)
     say(f"done in {time.perf_counter() - start:.0f} s: open _build/html/index.html")
 
 
