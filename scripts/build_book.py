@@ -4,9 +4,9 @@
     python scripts/build_book.py --all      every page anew
 
 Each notebook is executed once, in a copy under .executed/; the copy's outputs go into the book's execution
-cache. A notebook runs again only when its code changed, or lmcore, the records or the requirements did
-(the cache itself would look at the cells alone). Where only the text of pages has changed since a build that
-was right, Sphinx makes the changed pages anew and no others. It does not look again at links from these others,
+cache. A notebook runs again only when its code changed, or lmcore, the records or the requirements did (the
+cache itself would look at the cells alone). Where only the text of pages has changed since a build that was
+right, Sphinx makes the changed pages anew and no others. It does not look again at links from the others,
 so `make test` asks for all pages. No network is used. With another text in NEXT_WORD_CORPUS assertions may
 fail: see scripts/findings.py.
 """
