@@ -149,6 +149,7 @@ def export(models: dict[str, torch.nn.Module], task: Task, folder: Path) -> dict
 
 
 def build(plan: Plan, page: Path, records: Path, runs: Path) -> None:
+    head = {"settings": asdict(plan), "environment": environment(torch.device("cpu"))}  # before files change
     task = Task.read(plan)
     models: dict[str, torch.nn.Module] = {}
     for cell in CELLS:
@@ -158,7 +159,6 @@ def build(plan: Plan, page: Path, records: Path, runs: Path) -> None:
     models["ngram"] = lmcore.prune(counted, task.train, plan.ngrams)
     measured = export(models, task, page)
     measured["unpruned_bits_per_byte"] = task.evaluate(counted).bits_per_byte
-    head = {"settings": asdict(plan), "environment": environment(torch.device("cpu"))}
     text = json.dumps({**head, **measured}, indent=1, ensure_ascii=False)
     (records / "export.json").write_text(text + "\n", encoding="utf-8")
     for name, own in measured["models"].items():
