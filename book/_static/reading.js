@@ -23,6 +23,17 @@ function behindSlider(list) {
   show();
 }
 
+// The theme's menu is no landmark, and the arrow that opens a part of it has no name.
+function named() {
+  const menu = document.querySelector("#pst-primary-sidebar");
+  menu?.setAttribute("role", "complementary");
+  menu?.setAttribute("aria-label", "Menu");
+  for (const arrow of document.querySelectorAll("summary:has(.toctree-toggle)")) {
+    arrow.setAttribute("aria-label", `Pages of: ${arrow.parentElement.previousElementSibling.textContent}`);
+  }
+}
+
+named();
 document.querySelectorAll(".learning ul").forEach(behindSlider);
 addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reachable));
 addEventListener("resize", reachable);
