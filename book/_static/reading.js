@@ -33,6 +33,14 @@ function named() {
   }
 }
 
+// The theme takes the focus from a button that was pressed; who pressed it with a key still needs it there.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (event.detail === 0) button.blur = () => {};
+  else delete button.blur;
+}, true);
+
 named();
 document.querySelectorAll(".learning ul").forEach(behindSlider);
 addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reachable));
