@@ -15,7 +15,7 @@ PROBE = Path(__file__).with_name("playground_probe.js")
 NETWORKS = {"elman": "elman", "gru": "gru", "lstm": "lstm", "untied": "lstm"}  # each with its cell
 PIECES = ["the", " The", "President", "don't", "'LL", "it's", " 1,234.5", "½", "\n\n", "  ", "\t"]
 PIECES += ["—", "…", "Ġ", "<eos>", "👩‍👩‍👧‍👦", "🇺🇸", "👍🏽", "é", "e\u0301", "ﬁ", "Å", "中文", "ก็"]
-PIECES += ["עברית", "\u0130", "ß", "߀", "²", "Ⅷ"]
+PIECES += ["עברית", "\u0130", "ß", "߀", "²", "Ⅷ", "we're", "I've", "I'm", "he'll", "he'd"]
 PIECES += [chr(c) for c in (0, 7, 0x85, 0xA0, 0xAD, 0x1680, 0x180E, 0x200B, 0x2028, 0x202F, 0x3000, 0xFEFF)]
 
 

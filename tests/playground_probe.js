@@ -26,13 +26,13 @@ const ASKED = {
     return ids.map((id) => tokenizer.label(id));
   },
 
-  /** Logits after each token, or after every so many: (T / every, V). */
-  async logits(library, { name, ids, every = 1 }) {
+  /** Logits after each token: (T, V). */
+  async logits(library, { name, ids }) {
     const model = await library.load(name);
     let state = model.initialState();
-    return ids.flatMap((id, t) => {
+    return ids.map((id) => {
       state = model.step(id, state);
-      return (t + 1) % every ? [] : [[...model.logits(state)]];
+      return [...model.logits(state)];
     });
   },
 

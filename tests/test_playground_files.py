@@ -1,6 +1,8 @@
 """The files of the playground: what is written, what is read back, and what is refused."""
 
+import gzip
 import hashlib
+import importlib
 import json
 import re
 from pathlib import Path
@@ -12,6 +14,9 @@ from playground_models import make_models
 
 import lmcore
 from lmcore.playground import character_classes
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMITTED = ROOT / "book" / "_static" / "playground" / "models"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,15 @@ def test_every_file_is_what_the_manifest_says(exported, bpe):
     about = {entry["name"]: entry["about"] for entry in manifest["models"]}
     assert about["gru"] == {"bits_per_byte": 1.5}
     assert about["elman"] == {}
+
+
+def test_the_committed_files_are_small_enough(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    limit = importlib.import_module("export_playground").LIMIT
+    files = {path.name: path.read_bytes() for path in COMMITTED.iterdir()}
+    named = [manifest_of(COMMITTED)["tokenizer"], *manifest_of(COMMITTED)["models"]]
+    assert set(files) == {"manifest.json", *(entry["file"] for entry in named)}
+    assert sum(len(gzip.compress(content, mtime=0)) for content in files.values()) <= limit == 4_000_000
 
 
 def test_tensors_are_aligned_and_do_not_overlap(exported):

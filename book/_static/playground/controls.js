@@ -1,9 +1,32 @@
-/** The sliders of the distribution, and the seed. */
+/** The prompt, the sliders of the distribution, and the seed. */
 
 import { element, labelled } from "./dom.js";
 
+const LONGEST_PROMPT = 1000; // characters; what lies beyond stays in the field, and is not read
 const TOP_K = [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, null]; // null: off
 export const LARGEST_SEED = 2 ** 32 - 1;
+
+export class PromptControl {
+  /** @param {string} text at the start @param {() => void} onInput */
+  constructor(text, onInput) {
+    this.input = element("textarea", { rows: 2, spellcheck: "false", oninput: onInput });
+    this.input.value = text;
+    this.element = labelled("Prompt", this.input);
+  }
+
+  /**
+   * The tokens of the prompt, and a sentence about them; throws ReaderError for half of a surrogate pair.
+   * @param {import("./tokenizer.js").Tokenizer} tokenizer @returns {{ids: number[], said: string}}
+   */
+  read(tokenizer) {
+    const characters = [...this.input.value]; // whole ones, so that the cut parts no pair
+    const ids = tokenizer.encode(characters.slice(0, LONGEST_PROMPT).join(""));
+    if (characters.length <= LONGEST_PROMPT) return { ids, said: `The prompt has ${ids.length} tokens.` };
+    const [all, limit] = [characters.length, LONGEST_PROMPT].map((count) => count.toLocaleString("en"));
+    const cut = `The prompt has ${all} characters; only the first ${limit} were read`;
+    return { ids, said: `${cut}, ${ids.length} tokens.` };
+  }
+}
 
 /** A slider that says its value beside itself. */
 function slider(label, attributes, say, onInput) {

@@ -33,7 +33,9 @@ export class TextView {
       this.active = null;
       this.decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     }
-    this.list.append(...text.slice(this.list.children.length).map((entry) => this.token(entry)));
+    const added = text.slice(this.list.children.length);
+    if (!added.length) return; // a slider was moved: the reader stays where they read
+    this.list.append(...added.map((entry) => this.token(entry)));
     this.list.scrollTop = this.list.scrollHeight;
   }
 

@@ -1,7 +1,7 @@
 /** The playground: a prompt, buttons, and one column per model. Chapters use it with fewer parts. */
 
 import { Column, titleOf } from "./column.js";
-import { LARGEST_SEED, SamplingControls, SeedControl } from "./controls.js";
+import { LARGEST_SEED, PromptControl, SamplingControls, SeedControl } from "./controls.js";
 import { element, labelled, visible } from "./dom.js";
 import { ReaderError } from "./errors.js";
 import { openLibrary } from "./library.js";
@@ -10,6 +10,7 @@ const RUN_TOKENS = 100;
 const WORK_MS = 12; // of writing between two pictures
 const TYPING_MS = 150; // a pause in typing, after which the prompt is read
 const ENDED = "The text has ended. Reset begins anew.";
+const CHOOSE = "Choose a model.";
 const PACES = [
   ["0", "as fast as it can"],
   ["50", "20 tokens a second"],
@@ -45,9 +46,7 @@ export class Widget {
   build(prompt, temperature) {
     const button = (text, onclick) => element("button", { type: "button", onclick }, text);
     const restart = () => this.guard(() => this.restart());
-    const oninput = () => this.onTyping();
-    this.prompt = element("textarea", { rows: 2, maxlength: 1000, spellcheck: "false", oninput });
-    this.prompt.value = prompt;
+    this.prompt = new PromptControl(prompt, () => this.onTyping());
     this.runButton = button("Run", () => this.run());
     this.pace = element("select", {}, ...PACES.map(([value, text]) => element("option", { value }, text)));
     this.controls = new SamplingControls(temperature, () => this.guard(() => this.draw()));
@@ -58,7 +57,7 @@ export class Widget {
       "fieldset",
       { class: "pg-form", disabled: true },
       element("legend", { class: "pg-title" }, "Playground"),
-      labelled("Prompt", this.prompt),
+      this.prompt.element,
       ...(this.parts.has("models") ? [this.choices] : []),
       element("div", { class: "pg-fields" }, ...buttons, labelled("Speed", this.pace)),
       ...(this.parts.has("sampling") ? [this.controls.element, this.seed.element] : []),
@@ -147,15 +146,21 @@ export class Widget {
     this.typing = null;
     const { seed } = this.seed;
     if (seed === null) throw new ReaderError(`The seed must be a whole number from 0 to ${LARGEST_SEED}.`);
-    const ids = this.library.tokenizer.encode(this.prompt.value);
+    const { ids, said } = this.prompt.read(this.library.tokenizer);
     for (const { session } of this.shown) session.start(ids, seed);
     this.draw();
-    const read = `The prompt has ${ids.length} tokens`;
-    this.say(this.shown.length ? `${read}. Ready; the seed is ${seed}.` : `${read}. Choose a model.`);
+    this.say(this.shown.length ? `${said} Ready; the seed is ${seed}.` : `${said} ${CHOOSE}`);
   }
 
   draw() {
     for (const column of this.shown) column.draw(this.controls.sampling);
+  }
+
+  /** Whether a model is on the page; if none is chosen, the status says so. */
+  hasModels() {
+    const chosen = [...this.boxes.values()].some((box) => box.checked); // or still on its way
+    if (!chosen) this.say(CHOOSE);
+    return this.shown.length > 0;
   }
 
   /** One token from each model. @returns {boolean} false if every text has ended */
@@ -168,6 +173,7 @@ export class Widget {
     this.guard(() => {
       if (this.typing) this.restart();
       this.stop();
+      if (!this.hasModels()) return;
       const alive = this.writeOne();
       this.draw();
       const last = this.shown.map((column) => `${column.title}: “${visible(column.lastToken)}”`).join(", ");
@@ -175,6 +181,7 @@ export class Widget {
     });
   }
 
+  /** End a run; it says nothing more, for something else is on the page by now. */
   stop() {
     this.running = null;
     this.runButton.textContent = "Run";
@@ -182,13 +189,16 @@ export class Widget {
 
   async run() {
     if (this.running) {
+      this.guard(() => this.report(this.running));
       this.stop();
       return;
     }
-    const run = {}; // one that was stopped never goes on, even if another has begun
+    const run = { count: 0 }; // one that was stopped never goes on, even if another has begun
     try {
       if (this.typing) this.restart();
+      if (!this.hasModels()) return;
       this.running = run;
+      run.begin = performance.now();
       this.runButton.textContent = "Stop";
       await this.writeMany(run);
     } catch (error) {
@@ -198,18 +208,20 @@ export class Widget {
   }
 
   async writeMany(run) {
-    const before = new Map(this.shown.map(({ session }) => [session, session.version]));
-    const begin = performance.now();
-    let count = 0;
-    for (let drawn = begin; count < RUN_TOKENS && this.running === run && this.writeOne(); count++) {
+    let drawn = run.begin;
+    while (run.count < RUN_TOKENS && this.running === run && this.writeOne()) {
+      run.count++;
       const pause = isCalm() ? 0 : Number(this.pace.value);
       if (!pause && performance.now() - drawn < WORK_MS) continue;
       if (!isCalm()) this.draw();
       await (pause ? sleep(pause) : isCalm() ? sleep(0) : nextFrame());
       drawn = performance.now();
     }
-    const anew = this.shown.some(({ session }) => session.version !== before.get(session));
-    if (anew || (this.running && this.running !== run)) return; // something else is on the page by now
+    if (this.running === run) this.report(run);
+  }
+
+  /** What a run has written. */
+  report({ count, begin }) {
     this.draw();
     if (!count) return this.say(ENDED);
     const seconds = ((performance.now() - begin) / 1000).toFixed(2);
