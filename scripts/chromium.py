@@ -67,7 +67,8 @@ def read(page: Page, address: str) -> None:
 
 
 def weight(page: Page, server: SiteServer) -> int:
-    """Bytes, as they are sent, of the page and of everything that it asked for."""
+    """Bytes, as they are sent, of the page and of everything that it asks for until it is quiet."""
+    page.wait_for_load_state("networkidle")
     asked = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
     found = {server.file_of(address.removeprefix(server.origin)) for address in (page.url, *asked)}
     return sum(len(on_the_wire(file)) for file in found if file)

@@ -88,6 +88,7 @@ def open_page(browser):
                 page.add_init_script(script)
             page.goto(url)
             if wait_for:
+                page.evaluate("document.querySelector('.playground').scrollIntoView()")  # starts only then
                 page.wait_for_function(wait_for)
             return page
 

@@ -1,6 +1,21 @@
-/** Starts every playground of the page; the models lie beside this file, wherever the book is served from. */
+/**
+ * Starts each playground of the page shortly before it comes into view, so that who does not read that far
+ * fetches no model. The models lie beside this file, wherever the book is served from.
+ */
 
 import { Widget } from "./widget.js";
 
 const models = new URL("./models/", import.meta.url);
-for (const root of document.querySelectorAll(".playground")) new Widget(root, models).start();
+const AHEAD = "400px 0px";
+
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      watcher.unobserve(target);
+      new Widget(target, models).start();
+    }
+  },
+  { rootMargin: AHEAD },
+);
+for (const root of document.querySelectorAll(".playground")) watcher.observe(root);
