@@ -14,10 +14,12 @@ import fresh_venv
 from fresh_venv import ROOT
 
 TOOLS = ["pytest", "hypothesis", "beartype", "trustme", "nltk"]
-NAMES = ["api_reference", "book", "diagrams", "findings", "glossary", "light_pages", "lock", "numbers"]
-NAMES += ["plain_markdown", "prose", "publishing", "reading_time", "record_numbers", "scripts", "term_cards"]
+NAMES = ["api_reference", "book", "diagrams", "findings", "glossary", "learning_curve", "light_pages", "lock"]
+NAMES += ["notebook_interrupt", "notebook_playground", "numbers", "plain_markdown", "playground_directive"]
+NAMES += ["prose", "publishing", "reading_time", "record_numbers", "scripts", "slides", "term_cards"]
 BENCHMARKS = ["benchmark*", "ladder", "records", "replace_numbers"]  # no part of the package either
-NEED_THE_BOOK = ["tests/browser/*", *(f"tests/test_{name}.py" for name in NAMES + BENCHMARKS)]
+NEED_THE_BOOK = ["tests/browser/*", "tests/exercises/*"]
+NEED_THE_BOOK += [f"tests/test_{name}.py" for name in NAMES + BENCHMARKS]
 
 
 def install(cpu_torch: bool, newest: bool) -> Path:

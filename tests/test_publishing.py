@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import subprocess
+import sys
 import tomllib
 import urllib.parse
 from pathlib import Path
@@ -25,6 +26,9 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, flags=re.MULTILINE))
 DESCRIBED = re.compile(r"^\.\. (?:auto(?:class|function|exception)|py:data):: (\w+)$", re.MULTILINE)
 CODE = re.compile(r"`([^`\n]+)`|^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OWN_PACKAGES = {"lmcore", "lmcore_exercises", "lmcore_records"}
+OWN_FOLDERS = ("tests", "tests/fuzz", "tests/malformed", "scripts", "scripts/diagrams", "book/_ext")
+BROUGHT = {"yaml", "pyarrow", "backports", "cryptography"}  # by transformers, datasets, zstd and trustme
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -84,7 +88,7 @@ def test_documents_name_commands_and_files_that_exist(name):
     code = "\n".join(inline or block for inline, block in CODE.findall(text))
     assert set(re.findall(r"(?:^|\s)make ([a-z]+)", code)) <= TARGETS
     for path in re.findall(r"(?:scripts|tests|book|benchmarks|\.ci)/[\w/.-]+\.\w+", code):
-        assert (ROOT / path).exists() or "21_attention" in path, path
+        assert (ROOT / path).exists() or "26" in path, path  # the example of a new chapter
     for link in re.findall(r"\]\(([\w/.-]+\.\w+)\)", text):
         assert (ROOT / link).is_file(), link
 
@@ -116,6 +120,44 @@ def test_colab_has_fixed_versions_and_the_newest_run_has_none():
 def test_tests_that_are_left_out_of_the_package_s_run_exist():
     for pattern in check_package.NEED_THE_BOOK:
         assert list(ROOT.glob(pattern)), pattern
+
+
+def imported(file: Path) -> set[str]:
+    """The packages that a file names in an import statement or in import_module("...")."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    return {name.split(".")[0] for name in names}
+
+
+def imported_in_the_end(file: Path) -> set[str]:
+    """The same, through all files of the repository that these imports lead to."""
+    names, open_files, seen = set(), [file], set()
+    while open_files:
+        seen.add(here := open_files.pop())
+        for name in imported(here):
+            files = [path for folder in OWN_FOLDERS for path in (ROOT / folder).glob(f"{name}.py")]
+            names |= set() if files else {name}
+            open_files += [path for path in files if path not in seen]
+    return names
+
+
+def test_the_package_s_run_installs_what_its_tests_import():
+    left_out = {path for pattern in check_package.NEED_THE_BOOK for path in ROOT.glob(pattern)}
+    requirements = [*PROJECT["dependencies"], *check_package.TOOLS]
+    installed = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements} | OWN_PACKAGES | BROUGHT
+    kept = set((ROOT / "tests").rglob("test_*.py")) - left_out
+    missing = {
+        file.name: names
+        for file in sorted(kept)
+        if (names := imported_in_the_end(file) - installed - sys.stdlib_module_names)
+    }
+    assert not missing
 
 
 # --- addresses, versions ---------------------------------------------------------------------------

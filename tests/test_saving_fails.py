@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -105,6 +104,7 @@ def test_too_little_room_shows_before_the_training(quick_path, monkeypatch):
 
 def test_a_limit_on_the_size_of_files(quick_path, expected):
     """The system's own refusal, in the middle of writing a snapshot."""
+    resource = pytest.importorskip("resource", reason="the size of files is limited as POSIX does it")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     made = make_trainer("lstm", quick_path, save_every=1)
     made.save = lambda: None
