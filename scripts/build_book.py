@@ -163,6 +163,8 @@ def build(all_pages: bool) -> None:
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [str(jupyter_book), "build", str(ROOT), "-W", "-n", "--keep-going"]
     command += ["--all"] if anew else []
+    sitemap = ROOT / "_build" / "html" / "sitemap.xml"
+    all_addresses = None if anew else sitemap.read_bytes()
     log = ROOT / "_build" / "build.log"
     with open(log, "w", encoding="utf-8") as file:
         environment = {**os.environ, "NO_COLOR": "1"}
@@ -176,6 +178,8 @@ def build(all_pages: bool) -> None:
     if again:
         print(text)
         sys.exit(f"executed a second time instead of taken from the cache: {', '.join(again)}")
+    if all_addresses:  # what Sphinx has written lists only the pages that it made anew
+        sitemap.write_bytes(all_addresses)
     MADE_FROM.write_text(now)
 
 

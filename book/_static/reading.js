@@ -8,14 +8,16 @@ function reachable() {
   }
 }
 
-// On the first page: the texts of a network that learns, one at a time, behind a slider.
+// On the first page: the texts of a network that learns, one at a time, behind a slider, and its place on the curve.
 function behindSlider(list) {
   const texts = [...list.children];
+  const moments = document.querySelectorAll(".learning-curve .moment");
   const slider = document.createElement("input");
   Object.assign(slider, { type: "range", min: 0, max: texts.length - 1, value: 0 });
   slider.setAttribute("aria-label", "Moment of the training");
   const show = () => {
     texts.forEach((text, place) => { text.hidden = place !== Number(slider.value); });
+    moments.forEach((moment, place) => { moment.classList.toggle("now", place === Number(slider.value)); });
     slider.setAttribute("aria-valuetext", texts[slider.value].querySelector("strong").textContent);
   };
   slider.addEventListener("input", show);
