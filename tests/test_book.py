@@ -16,7 +16,8 @@ SETUP = f"""try:
     import lmcore
 except ImportError:  # in Colab
     %pip install -q "lmcore @ git+{URLS["Repository"]}@main\""""
-LONGEST_CELL = 30
+LONGEST_CELL = 30  # lines
+LONGEST_CAPTION = 200  # characters
 # besides lmcore.COLOURS, for what is no model: axes, marks, grids of numbers
 NEUTRAL = {"black", "white", "none"}
 LITERAL = re.compile(r"#[0-9A-Fa-f]{6}\b|[\"']C\d[\"']|[\"']tab:\w+[\"']")
@@ -66,6 +67,19 @@ def test_one_setting_changes_text_and_model_of_the_chapter(chapter):
 def test_cells_are_short(chapter):
     lengths = [cell.source.count("\n") + 1 for cell in code_cells(chapter)]
     assert max(lengths) <= LONGEST_CELL
+
+
+@each_chapter
+def test_figures_are_drawn_by_folded_cells_and_described(chapter):
+    for cell in code_cells(chapter):
+        tags, shown = cell.metadata.get("tags", []), cell.metadata.get("mystnb", {})
+        if "plt.show()" in cell.source:
+            assert {"hide-input", "hide-cell"} & set(tags), cell.source
+            assert shown["image"]["alt"], cell.source
+        if "plt.show()" in cell.source and "solution" not in tags:
+            assert shown["figure"]["name"].startswith("fig-"), cell.source
+        if "figure" in shown:
+            assert len(shown["figure"]["caption"]) <= LONGEST_CAPTION, shown["figure"]["caption"]
 
 
 @each_chapter
