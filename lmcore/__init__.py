@@ -9,10 +9,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_
 
 from lmcore.applications import (
     QueryLikelihood,
+    complete,
     complete_word,
     correct_word,
     misspellings,
     prefers_first,
+    rank_documents,
     rescore,
     text_log_probs,
 )

@@ -1,7 +1,8 @@
 """What a trained model is good for besides writing: completing, choosing, correcting, ranking.
 
 All of it is one number, the probability of a text after another one, put to several uses. Left out: words of
-several tokens in `complete_word`, and errors that make one known word of another in `correct_word`.
+several tokens in `complete` and `complete_word`, and errors that make one known word of another in
+`correct_word`.
 """
 
 import math
@@ -18,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lmcore.errors import InputError
 from lmcore.mixture import nats_of_targets
 from lmcore.tokenizer import Tokenizer
-from lmcore.writer import device_of, select_rows
+from lmcore.writer import device_of, next_logits, select_rows
 
 
 @torch.no_grad()
@@ -129,6 +130,25 @@ def complete_word(
     return sorted(fitting, key=lambda word: -scores[words[word]])[:k]
 
 
+@torch.no_grad()
+def complete(
+    model: nn.Module, tokenizer: Tokenizer, text: str, typed: str, words: Mapping[str, int], k: int = 3
+) -> list[str]:
+    """What `complete_word` offers after a text: the ``k`` likeliest words that begin with what was ``typed``.
+
+    ``words`` maps words to the ids of their tokens; the text ends where the word begins, before its blank.
+    Raises InputError for a text with a piece that the tokenizer does not know, and for a ``k`` below 1.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        tokens = torch.tensor([tokenizer.encode_prompt(text)], device=device_of(model))
+        logits, _ = next_logits(model, tokens, None)  # (1, V)
+        return complete_word(logits[0], words, typed, k)
+    finally:
+        model.train(was_training)
+
+
 def misspellings(word: str) -> set[str]:
     """All strings that one typing error makes of a word; the letters typed wrongly are those from a to z.
 
@@ -161,6 +181,21 @@ def correct_word(
     }
     ranked = rescore(model, tokenizer, channel) if channel else []
     return [(text.removeprefix(before).removesuffix(after), score) for text, score in ranked]
+
+
+def rank_documents(
+    model: nn.Module, tokenizer: Tokenizer, query: str, documents: Sequence[str]
+) -> list[tuple[int, float]]:
+    """The documents by how likely the query is after each of them: their indices and ln P, best first.
+
+    The model reads a document and says how likely the query, behind a blank, is as what comes next. Of two
+    equal scores the document that is given first comes first. A document costs one reading per query.
+    Raises InputError for no documents, and as `text_log_probs`.
+    """
+    if not documents:
+        raise InputError("there are 0 documents to rank; at least 1 is needed")
+    scores = [text_log_probs(model, tokenizer, [" " + query], document).item() for document in documents]
+    return sorted(enumerate(scores), key=lambda pair: -pair[1])
 
 
 class QueryLikelihood:

@@ -1,6 +1,6 @@
 """Text from a model: all at once, several texts in one pass, or piece by piece while it is written.
 
-Likely whole texts, instead of drawn ones, are looked for in `lmcore.beam`.
+A `Sampling` says how tokens are drawn; a `BeamSearch` in its place, that a likely whole text is looked for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from lmcore.beam import BeamSearch, search_texts
+from lmcore.errors import InputError
 from lmcore.sampling import Sampling
 from lmcore.streaming import LiveText
 from lmcore.tokenizer import Tokenizer
@@ -16,13 +18,17 @@ from lmcore.writer import Token, Writer, set_up_for_writing
 
 @dataclass(frozen=True)
 class Written:
-    """One text of a batch, and how it came about. Scores are nats below zero: natural logarithms."""
+    """One text of a batch, and how it came about. Scores are nats below zero: natural logarithms.
+
+    ``log_probs`` are under the model, every token allowed; ``drawn_log_probs`` under the distribution that an
+    id was drawn from. A beam search draws nothing, so the second list is empty there.
+    """
 
     text: str  # the prompt and what follows, cut before a stop string
-    ids: list[int]  # what was drawn, with <eos> if the model ended the text, and with a whole stop string
+    ids: list[int]  # what was written, with <eos> if the model ended the text, and with a whole stop string
     ended_by: str  # "eos", "stop" or "length"
     log_probs: list[float] = field(default_factory=list)  # of each id under the model, if asked for
-    drawn_log_probs: list[float] = field(default_factory=list)  # under the distribution it was drawn from
+    drawn_log_probs: list[float] = field(default_factory=list)  # as drawn; empty for a search
 
 
 def generate_ids(
@@ -64,14 +70,15 @@ def generate(
     model: nn.Module,
     tokenizer: Tokenizer,
     prompt: str,
-    sampling: Sampling | None = None,
+    sampling: Sampling | BeamSearch | None = None,
     stop: str | Sequence[str] = (),
 ) -> str:
     """The prompt and what the model writes after it; ends at ``<eos>`` or after ``max_new_tokens``.
 
-    It also ends before any of the strings in ``stop``, which may span tokens. ``<pad>``, ``<unk>`` and
-    ``<bos>`` are never drawn: they have no text. An empty prompt starts a new document. Raises InputError
-    for a prompt with a piece that the tokenizer does not know, an empty stop string, and as `generate_ids`.
+    With a `BeamSearch` it is the best text that the search finds. It also ends before any of the strings in
+    ``stop``, which may span tokens. ``<pad>``, ``<unk>`` and ``<bos>`` are never written: they have no text.
+    An empty prompt starts a new document. Raises InputError for a prompt with a piece that the tokenizer does
+    not know, an empty stop string, and as `generate_ids` or `beam_search_ids`.
     """
     return generate_batch(model, tokenizer, [prompt], sampling, stop)[0].text
 
@@ -80,16 +87,19 @@ def generate_batch(
     model: nn.Module,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
-    sampling: Sampling | None = None,
+    sampling: Sampling | BeamSearch | None = None,
     stop: str | Sequence[str] = (),
     scores: bool = False,
 ) -> list[Written]:
-    """What `generate` gives for each prompt, in one pass over all (see `Writer`), and more about it.
+    """What `generate` gives for each prompt, and more about it.
 
-    The prompt at index i is drawn for with the seed ``sampling.seed`` + i. ``scores`` asks for the two
-    log-probabilities of each token. All rows are held at once: a step takes about 32 bytes per row and
-    token of the vocabulary. Raises InputError as `generate` does.
+    Tokens are drawn for all prompts in one pass (see `Writer`), for the prompt at index i with the seed
+    ``sampling.seed`` + i. All rows are held at once: a step takes about 32 bytes per row and token of the
+    vocabulary. With a `BeamSearch` the prompts are searched one after the other. ``scores`` asks for the
+    log-probabilities of each token. Raises InputError as `generate` does.
     """
+    if isinstance(sampling, BeamSearch):
+        return _search(model, tokenizer, prompts, sampling, stop, scores)
     writer, texts = _begin(model, tokenizer, prompts, sampling or Sampling(), stop, scores)
     tokens: list[list[Token]] = [[] for _ in prompts]
     with set_up_for_writing(model, len(prompts), writer.sampling.max_new_tokens):
@@ -108,11 +118,29 @@ def generate_batch(
     return [_written(*parts, tokenizer.eos_id, scores) for parts in zip(texts, tokens, strict=True)]
 
 
+def _search(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    search: BeamSearch,
+    stop: str | Sequence[str],
+    scores: bool,
+) -> list[Written]:
+    for prompt in prompts:
+        tokenizer.encode_prompt(prompt)  # a bad one shows before any work
+    found = []
+    for prompt in prompts:
+        best, text = search_texts(model, tokenizer, prompt, search, stop)[0]
+        ended_by = _ended_by(text, best.ids, tokenizer.eos_id)
+        found.append(Written(text.text, best.ids, ended_by, list(best.log_probs) if scores else []))
+    return found
+
+
 def stream(
     model: nn.Module,
     tokenizer: Tokenizer,
     prompt: str,
-    sampling: Sampling | None = None,
+    sampling: Sampling | BeamSearch | None = None,
     stop: str | Sequence[str] = (),
 ) -> Iterator[str]:
     """`generate` in pieces: the prompt, then what is written, each piece as soon as it is sure.
@@ -120,8 +148,10 @@ def stream(
     Joined they are what `generate` returns. A piece ends with a whole character and holds no beginning
     of a stop string. The prompt is checked at once, and raises InputError as `generate` does; the model
     runs while the pieces are taken, in evaluation mode. Meanwhile leave its weights as they are, and begin no
-    other stream with it: the first to end would undo what the other has set up.
+    other stream with it: the first to end would undo what the other has set up. A `BeamSearch` is refused.
     """
+    if isinstance(sampling, BeamSearch):
+        raise InputError("a BeamSearch cannot be streamed: no text is sure before the search ends")
     writer, (text,) = _begin(model, tokenizer, [prompt], sampling or Sampling(), stop, scores=False)
     return (piece for piece in _pieces(writer, text) if piece)
 
@@ -155,8 +185,12 @@ def _begin(
 
 def _written(text: LiveText, tokens: list[Token], eos_id: int, scores: bool) -> Written:
     ids = [token.id for token in tokens]
-    ended_by = "stop" if text.stopped else "eos" if ids and ids[-1] == eos_id else "length"
+    ended_by = _ended_by(text, ids, eos_id)
     if not scores:
         return Written(text.text, ids, ended_by)
     log_probs = [token.log_prob for token in tokens]
     return Written(text.text, ids, ended_by, log_probs, [token.drawn_log_prob for token in tokens])
+
+
+def _ended_by(text: LiveText, ids: list[int], eos_id: int) -> str:
+    return "stop" if text.stopped else "eos" if ids and ids[-1] == eos_id else "length"

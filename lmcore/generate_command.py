@@ -59,7 +59,7 @@ def run_generate(options: argparse.Namespace) -> None:
     prompts = options.prompt or [""]
     if search is not None:
         for prompt in prompts:
-            _print_found(beam_search(model, tokenizer, prompt, search), options.scores)
+            _print_found(beam_search(model, tokenizer, prompt, search, options.stop), options.scores)
     elif len(prompts) > 1 or options.scores:
         for written in generate_batch(model, tokenizer, prompts, sampling, options.stop, options.scores):
             print(written.text)
@@ -96,8 +96,8 @@ def _search(options: argparse.Namespace) -> BeamSearch | None:
         if options.length_penalty is not None:
             raise InputError("--length-penalty is set, but --beams is not")
         return None
-    for name in (*CHOOSING, "stop"):
-        if getattr(options, name) not in (None, []):
+    for name in CHOOSING:
+        if getattr(options, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} does not go with --beams")
     penalty = 1.0 if options.length_penalty is None else options.length_penalty
     return BeamSearch(options.beams, penalty, options.max_new_tokens)

@@ -4,48 +4,81 @@ What has been shown cannot be taken back, so everything that the next token may 
 out: decoders that afterwards change what stands before, as WordPiece's clean-up of blanks does.
 """
 
+import codecs
 import re
 from collections.abc import Sequence
+from copy import copy
 
 from lmcore.errors import InputError
 from lmcore.tokenizer import Tokenizer
 
 NO_CHARACTER = "\ufffd"  # what decoding gives for bytes that are no whole character
 BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")  # SentencePiece's spelling of a byte
+KEPT = 3  # tokens whose text is decoded again with the next one
 
 
 class Characters:
     """Token ids in, their text out, as soon as no later token can change it.
 
-    A token of a byte-level tokenizer may end inside a character: its text waits for the rest. All pieces
-    together are what `Tokenizer.decode` makes of all ids together. The cost of a token does not grow: only
-    the ids since the last piece, and those of that piece, are decoded.
+    A token of a byte-level tokenizer may end inside a character: its text waits for the rest, which are three
+    more bytes at most. With SentencePiece's byte tokens a run of them is decoded as one: it waits for its
+    end, because one wrong byte makes U+FFFD of every byte of the run; after that one nothing waits.
+
+    All pieces together are what `Tokenizer.decode` makes of all ids together. The cost of a token does not
+    grow: outside of such a run ``KEPT`` ids and the new one are decoded, and inside of it none.
     """
 
     def __init__(self, tokenizer: Tokenizer, prompt_ids: Sequence[int]):
         self.tokenizer = tokenizer
-        self.context = list(prompt_ids)  # their text is out; some decoders look at the token before
-        self.held: list[int] = []
+        self.held = list(prompt_ids)  # the last ids; some decoders look at the token before
+        self.shown = len(tokenizer.decode(self.held))  # characters of their text that are out
+        self.unfinished: bytes | None = b""  # end of a run of byte tokens; None after a wrong byte in it
 
     def push(self, token_id: int) -> str:
         """The text that has become sure."""
+        byte = self._byte(token_id)
+        if byte is not None:
+            return self._push_byte(token_id, byte)
+        self.unfinished = b""
         self.held.append(token_id)
-        text = self._text()
-        # a run of byte tokens may become something else as a whole, as long as it lasts
-        spelled = self.tokenizer.backend.id_to_token(token_id) or ""
-        if text.endswith(NO_CHARACTER) or BYTE_TOKEN.fullmatch(spelled):
-            return ""
-        self.context, self.held = self.held, []
-        return text
+        text = self.tokenizer.decode(self.held)
+        waiting = text.endswith(NO_CHARACTER)  # it may be a character of which bytes are missing
+        piece = text[self.shown : len(text) - waiting]
+        # a character has four bytes at most, so the one that is not finished begins in the last three tokens
+        self.held = self.held[-KEPT:]
+        self.shown = len(self.tokenizer.decode(self.held)) - waiting
+        return piece
 
     def rest(self) -> str:
         """What was held back, when no token follows; bytes without a character become U+FFFD."""
-        text, self.held = self._text(), []
-        return text
+        text = self.tokenizer.decode(self.held)
+        piece, self.shown = text[self.shown :], len(text)
+        return piece
 
-    def _text(self) -> str:
-        known = self.tokenizer.decode(self.context)
-        return self.tokenizer.decode([*self.context, *self.held])[len(known) :]
+    def branch(self) -> "Characters":
+        """One that goes on from here by itself."""
+        other = copy(self)
+        other.held = list(self.held)
+        return other
+
+    def _byte(self, token_id: int) -> bytes | None:
+        """The byte that the token is spelled for, if the decoder reads the spelling so."""
+        spelled = self.tokenizer.backend.id_to_token(token_id) or ""
+        if not BYTE_TOKEN.fullmatch(spelled) or self.tokenizer.decode([token_id]) == spelled:
+            return None
+        return bytes([int(spelled[3:5], 16)])
+
+    def _push_byte(self, token_id: int, byte: bytes) -> str:
+        if self.unfinished is None:
+            return NO_CHARACTER  # not held: the wrong byte that is held makes the run what it is
+        self.held.append(token_id)
+        try:
+            _, length = codecs.utf_8_decode(self.unfinished + byte, "strict", False)
+        except UnicodeDecodeError:
+            self.unfinished = None
+            return self.rest()
+        self.unfinished = (self.unfinished + byte)[length:]
+        return ""
 
 
 class StopStrings:
@@ -94,6 +127,12 @@ class LiveText:
     def stopped(self) -> bool:
         """Whether a stop string was found; the text ends before it."""
         return self.stops.found
+
+    def branch(self) -> "LiveText":
+        """One that goes on from here by itself; this one stays as it is."""
+        other = copy(self)
+        other.characters, other.stops = self.characters.branch(), copy(self.stops)
+        return other
 
     def push(self, token_id: int) -> str:
         """Take the next token; returns what the text has grown by."""

@@ -12,10 +12,12 @@ from lively_models import NAMES, lively
 import lmcore
 from lmcore.applications import (
     QueryLikelihood,
+    complete,
     complete_word,
     correct_word,
     misspellings,
     prefers_first,
+    rank_documents,
     rescore,
     text_log_probs,
 )
@@ -175,6 +177,29 @@ def test_the_likeliest_words_that_fit_are_offered():
         complete_word(log_probs, words, "an", k=0)
 
 
+def test_words_are_offered_after_a_text(bigram):
+    model, tokenizer = bigram
+    words = {name: tokenizer.encode(" " + name)[0] for name in ("cat", "dog", "sat", "ran")}
+    assert complete(model, tokenizer, "the", "", words, k=2) == ["cat", "dog"]
+    assert complete(model, tokenizer, "the", "d", words) == ["dog"]
+    assert complete(model, tokenizer, "the cat", "", words, k=2) == ["sat", "ran"]
+    with pytest.raises(InputError, match="' cow', which is not among"):
+        complete(model, tokenizer, "the cow", "", words)
+    with pytest.raises(InputError, match="k is 0; it must be at least 1"):
+        complete(model, tokenizer, "the", "", words, k=0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_completing_reads_the_whole_text_without_dropout(char, training):
+    model = lmcore.RecurrentLM(lmcore.RNNConfig(char.vocab_size, emb_dim=8, dropout=0.5)).train(training)
+    words = {letter: char.encode(letter)[0] for letter in "abcdehinorst"}
+    found = [complete(model, char, "The ferry left", "", words, k=9) for _ in range(3)]
+    assert model.training is training
+    with torch.no_grad():
+        logits, _ = model.eval()(torch.tensor([char.encode_prompt("The ferry left")]))
+    assert found == 3 * [complete_word(logits[0, -1], words, "", k=9)]
+
+
 def test_the_four_kinds_of_typing_errors():
     found = misspellings("cat")
     assert {"cart", "ct", "cot", "act", "cta", "cats", "scat", "caat"} <= found
@@ -223,6 +248,24 @@ def test_documents_are_mixed_with_all_of_them():
     torch.testing.assert_close(ranker.log_probs(["b", "z", "a"]), both)  # "z" is nowhere
     torch.testing.assert_close(ranker.log_probs(["a", "b"]), both)
     assert QueryLikelihood([[], ["a"]], mu=1.0).log_probs(["a"]).tolist() == pytest.approx([0, 0])
+
+
+def test_documents_are_ranked_by_the_query_that_follows_them(bigram):
+    documents = ["the dog", "the cat", "the", "the cat"]
+    ranked = rank_documents(*bigram, "ran", documents)
+    third = pytest.approx(math.log(1 / 3))
+    assert ranked == [(1, third), (3, third), (0, -math.inf), (2, -math.inf)]
+    best, score = rank_documents(*bigram, "cat sat", documents)[0]
+    assert (best, score) == (2, pytest.approx(math.log(3 / 4 * 2 / 3)))
+    with pytest.raises(InputError, match="there are 0 documents to rank; at least 1 is needed"):
+        rank_documents(*bigram, "cat", [])
+
+
+def test_ranking_is_scoring_after_each_document(model, char, documents):
+    scores = [text_log_probs(model, char, [" The"], document).item() for document in documents[:4]]
+    ranked = rank_documents(model, char, "The", documents[:4])
+    assert [scores[i] for i, _ in ranked] == sorted(scores, reverse=True)
+    assert [score for _, score in ranked] == sorted(scores, reverse=True)
 
 
 def test_documents_and_queries_without_words_are_refused():

@@ -12,7 +12,7 @@ from torch import nn
 
 from lmcore.beam import BeamSearch, Hypothesis, beam_search, beam_search_ids
 from lmcore.errors import InputError
-from lmcore.generate import generate_ids
+from lmcore.generate import generate, generate_batch, generate_ids, stream
 from lmcore.rnn import RecurrentLM, RNNConfig
 from lmcore.sampling import Sampling
 
@@ -157,6 +157,114 @@ def test_texts_with_their_scores(char):
     assert all(text.startswith("The") for text, _ in found)
     assert model.training
     assert len(beam_search(model, char, "")) == 4
+
+
+def by_log_prob(rows: list[tuple[str, str, float]], char) -> nn.Module:
+    """Probabilities of one character after another; what is not named has next to none."""
+
+    class Table(nn.Module):
+        def forward(self, tokens, state=None):
+            return table[tokens], None
+
+    table = torch.full((char.vocab_size, char.vocab_size), -30.0, dtype=torch.float64)
+    for before, after, p in rows:
+        after_id = char.eos_id if after == "" else char.encode(after)[0]
+        table[char.encode(before)[0], after_id] = math.log(p)
+    return Table()
+
+
+def test_a_search_is_one_of_the_ways_to_generate(char):
+    torch.manual_seed(2)
+    model = RecurrentLM(RNNConfig(char.vocab_size, emb_dim=8))
+    search, prompts = BeamSearch(3, 1.0, 6), ["The", "", "A ship"]
+    found = generate_batch(model, char, prompts, search, scores=True)
+    never = [char.pad_id, char.unk_id, char.bos_id]
+    for prompt, written in zip(prompts, found, strict=True):
+        best = beam_search_ids(model, char.encode_prompt(prompt), search, char.eos_id, never)[0]
+        assert written.text == beam_search(model, char, prompt, search)[0][0]
+        assert written.text == generate(model, char, prompt, search)
+        assert (written.ids, written.log_probs) == (best.ids, list(best.log_probs))
+        assert len(written.log_probs) == len(written.ids)
+        assert sum(written.log_probs) == pytest.approx(best.log_prob, abs=1e-10)
+        each = [log_prob_of(model, char.encode_prompt(prompt), written.ids[:n]) for n in range(1, 4)]
+        assert sum(written.log_probs[:3]) == pytest.approx(each[2], abs=1e-5)
+        assert written.log_probs[1] == pytest.approx(each[1] - each[0], abs=1e-5)
+        assert written.drawn_log_probs == []
+        assert written.ended_by == ("eos" if best.ids[-1] == char.eos_id else "length")
+    assert generate_batch(model, char, ["The"], search)[0].log_probs == []
+
+
+def test_a_stop_string_over_several_tokens_finishes_a_beam(char):
+    rows = [
+        ("a", "b", 0.6),
+        ("a", "c", 0.4),
+        ("b", "d", 1.0),
+        ("c", "e", 1.0),
+        ("d", "d", 0.9),
+        ("e", "", 0.9),
+    ]
+    model, search = by_log_prob(rows, char), BeamSearch(2, 0.0, 9)
+    (cut,) = generate_batch(model, char, ["a"], search, stop="bd", scores=True)
+    assert (cut.text, cut.ended_by, char.decode(cut.ids)) == ("a", "stop", "bd")
+    assert sum(cut.log_probs) == pytest.approx(math.log(0.6), abs=1e-6)
+    (cut,) = generate_batch(model, char, ["a"], search, stop=["dd", "no such"])
+    assert (cut.text, cut.ended_by, char.decode(cut.ids)) == ("ab", "stop", "bdd")
+    assert beam_search(model, char, "a", search, stop="bd") == [
+        ("a", pytest.approx(math.log(0.6), abs=1e-6)),
+        ("ace", pytest.approx(math.log(0.4), abs=1e-6)),
+    ]
+    (ended,) = generate_batch(model, char, ["c"], search, stop="c")  # the prompt is not looked at
+    assert (ended.text, ended.ended_by) == ("ce", "eos")
+
+
+def test_with_enough_beams_the_best_of_all_texts_is_cut_where_it_should(char):
+    """All texts of at most 4 of three characters, ended by hand at a stop string, and ranked."""
+    torch.manual_seed(5)
+    letters = char.encode("abe")
+    table = torch.full((char.vocab_size, char.vocab_size), -torch.inf, dtype=torch.float64)
+    table[:, [*letters, char.eos_id]] = torch.randn(char.vocab_size, 4, dtype=torch.float64)
+    model = by_log_prob([], char)
+    model.forward = lambda tokens, state=None: (table[tokens], None)
+    expected = {}
+    for ids in itertools.product([*letters, char.eos_id], repeat=4):
+        for end in range(1, 5):
+            text = char.decode(ids[:end])
+            if ids[end - 1] == char.eos_id or end == 4 or text.endswith(("ba", "d")):
+                break
+        expected[ids[:end]] = log_prob_of(model, [char.bos_id], list(ids[:end])) / end
+    found = beam_search(model, char, "", BeamSearch(200, 1.0, 4), stop=["ba", "d"])
+    assert [score for _, score in found] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-10)
+    assert not any("ba" in text or "d" in text for text, _ in found)
+
+
+def test_where_most_beams_would_end_the_others_go_on(char):
+    """Every token but one completes a stop string: those that go on are not among the first."""
+    table = torch.zeros(char.vocab_size, dtype=torch.float64)
+    (only,) = char.encode("a")
+    table[only] = -3
+    model = by_log_prob([], char)
+    model.forward = lambda tokens, state=None: (table.expand(*tokens.shape, -1), None)
+    stops = [char.decode([i]) for i in range(4, char.vocab_size) if i != only]
+    texts = [text for text, _ in beam_search(model, char, "", BeamSearch(2, -10.0, 3), stop=stops)]
+    assert texts == ["", ""]
+    longest = beam_search_ids(
+        model, [2], BeamSearch(2, 10.0, 3), -1, [i for i in range(char.vocab_size) if i != only]
+    )
+    found = generate_batch(model, char, [""], BeamSearch(2, 10.0, 3), stop=stops)[0]
+    assert found.ids[:2] == longest[0].ids[:2] == [only, only]
+
+
+def test_a_search_is_not_streamed_and_bad_input_shows_before_any_work(char):
+    model = Memory(0)
+    with pytest.raises(
+        InputError, match="a BeamSearch cannot be streamed: no text is sure before the search"
+    ):
+        stream(model, char, "The", BeamSearch())
+    with pytest.raises(InputError, match="the prompt holds 'ß'"):
+        generate_batch(model, char, ["The", "ß"], BeamSearch())
+    with pytest.raises(InputError, match="a stop string has 0 characters"):
+        generate(model, char, "The", BeamSearch(), stop="")
+    assert model.steps == 0
 
 
 def test_a_step_without_enough_texts_takes_what_there_is():

@@ -178,6 +178,29 @@ def test_a_stop_string_cuts_the_text(run, checkpoint):
     assert printed == text[: text.index(text[9:12], 3)] + "\n"
 
 
+def test_a_stop_string_cuts_what_beams_find(run, checkpoint):
+    base = [
+        "generate",
+        "--checkpoint",
+        checkpoint,
+        "--prompt",
+        "The",
+        "--beams",
+        "3",
+        "--length-penalty",
+        "5",
+    ]
+    text = run(*base)[1].removesuffix("\n")
+    stop = text[5:7]
+    status, printed, errors = run(*base, "--stop", stop, "--scores")
+    assert (status, errors) == (0, "")
+    model, tokenizer = lmcore.load_checkpoint(checkpoint)
+    found = lmcore.beam_search(model, tokenizer, "The", lmcore.BeamSearch(3, 5.0), stop=stop)
+    assert [line[10:] for line in printed.splitlines()] == [one for one, _ in found]
+    assert not any(stop in one.removeprefix("The") for one, _ in found)
+    assert run(*base, "--stop", stop)[1] == found[0][0] + "\n"
+
+
 def test_several_prompts_are_written_together(run, checkpoint):
     base = ["generate", "--checkpoint", checkpoint]
     ways = [("The", 7), ("", 8), ("A", 9)]

@@ -104,7 +104,7 @@ def test_bad_input_to_train(run, bad_files, text_file, arguments, message):
         ("--beams 2 --length-penalty nan", "length_penalty is nan; it must be in [-10, 10]"),
         ("--beams 2 --temperature 0", "--temperature does not go with --beams"),
         ("--beams 2 --top-p 0.5", "--top-p does not go with --beams"),
-        ("--beams 2 --stop the", "--stop does not go with --beams"),
+        ("--beams 2 --stop=", "a stop string has 0 characters; at least 1 is needed"),
         ("--length-penalty 2", "--length-penalty is set, but --beams is not"),
         ("--device mps", "device is 'mps', but this machine has: cpu"),
         ("--seed 99999999999999999999", "seed is 99999999999999999999"),

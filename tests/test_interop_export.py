@@ -3,10 +3,14 @@
 import json
 import re
 import shutil
+import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import transformers
 import yaml
+from lively_models import lively
 from test_no_network import sockets_of
 from transformers import AutoModelForCausalLM
 
@@ -14,6 +18,7 @@ import lmcore
 from lmcore.durable import replace_text
 from lmcore.errors import InputError
 from lmcore.interop.export import export_checkpoint
+from lmcore.interop.model_card import model_card
 
 transformers.utils.logging.disable_progress_bar()
 TWICE = """
@@ -85,6 +90,46 @@ def test_the_code_on_the_card_runs(exported, monkeypatch, capsys):
     monkeypatch.chdir(exported.parent)
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("The")
+
+
+@pytest.mark.parametrize(
+    ("says", "shown"),
+    [
+        ("at sea", "a" * 60 + " at sea"),  # the end, after a prompt of more than 50 tokens
+        ("and so on, and so on, and so on, and so on, and so on, and on", None),  # 50 tokens, and no end
+    ],
+)
+def test_the_code_on_the_onnx_card_stops_and_writes_no_token_without_text(
+    char, tmp_path, monkeypatch, capsys, says, shown
+):
+    """The step of a session that says this after the prompt, and likes <pad>, <unk> and <bos> better."""
+    prompt = "a" * 60
+    said = [*char.encode_prompt(prompt), *char.encode(" " + says), char.eos_id]
+    lmcore.save_checkpoint(tmp_path / "run", lively("gru", char).float(), char)
+    text = model_card("m", "onnx", lmcore.load_checkpoint(tmp_path / "run"), None)
+    (code,) = re.findall(r"```python\n(.+?)```", text, flags=re.DOTALL)
+
+    class Session:
+        def __init__(self, path):
+            self.fed = []
+
+        def get_inputs(self):
+            return [SimpleNamespace(name="tokens"), SimpleNamespace(name="state_0", shape=["batch", 4])]
+
+        def run(self, names, given):
+            self.fed.append(int(given["tokens"][0, 0]))
+            assert self.fed == said[: len(self.fed)]
+            logits = np.zeros((1, char.vocab_size), np.float32)
+            logits[0, [char.pad_id, char.unk_id, char.bos_id]] = 9
+            logits[0, said[len(self.fed)]] = 5
+            return logits, given["state_0"]
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    (tmp_path / "tokenizer.json").write_text(char.backend.to_str(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.replace('"The"', repr(prompt)), "README.md", "exec"), {})
+    expected = shown or (prompt + " " + says)[:110]
+    assert capsys.readouterr().out.removesuffix("\n") == expected
 
 
 def test_writing_and_loading_open_no_socket(checkpoint, tmp_path):

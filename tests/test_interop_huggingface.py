@@ -47,6 +47,22 @@ def test_greedy_text_is_that_of_lmcore_on_100_prompts(pair, char, documents):
     assert len(continuations) > 30  # they do not all say the same
 
 
+def test_greedy_text_of_the_trained_model_is_that_of_lmcore_on_100_prompts():
+    """The committed network, as it is, in float32."""
+    model, bpe = lmcore.load_checkpoint(lmcore.committed("elman_2x256"))
+    wrapped, tokenizer = as_transformers(model.eval(), bpe)
+    held_out = lmcore.builtin_corpus().validation
+    texts = [held_out[i % len(held_out)][40 * i :][: 20 + i % 30].strip() for i in range(100)]
+    expected = lmcore.generate_batch(model, bpe, texts, lmcore.Sampling(0.0, max_new_tokens=20))
+    for start in range(0, 100, 25):
+        inputs = batch(tokenizer, texts[start : start + 25])
+        written = wrapped.generate(**inputs, do_sample=False, max_new_tokens=20)
+        found = tokenizer.batch_decode(written, skip_special_tokens=True)
+        assert found == [one.text for one in expected[start : start + 25]]
+    assert len({one.text for one in expected}) == 100
+    assert all(len(one.ids) == 20 or one.ended_by == "eos" for one in expected)
+
+
 def test_one_prompt_at_a_time_gives_what_the_padded_batch_gives(pair, documents):
     _, wrapped, tokenizer = pair
     texts = prompts(documents, 8)

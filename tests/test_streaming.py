@@ -98,6 +98,78 @@ def test_the_cost_of_a_token_does_not_grow(bpe, monkeypatch):
     assert max(lengths) <= 6
 
 
+BYTES = st.lists(st.sampled_from([0x20, 0x41, 0x80, 0x98, 0x9F, 0xC0, 0xE2, 0xED, 0xF0, 0xFF]), max_size=20)
+
+
+def byte_ids(kind: str, tokenizer: Tokenizer, content: bytes) -> list[int]:
+    """A token for every byte."""
+    if kind == "pieces_tokenizer":
+        first = tokenizer.backend.token_to_id("<0x00>")
+        return [first + byte for byte in content]
+    spelling = bytes_to_unicode()
+    return [tokenizer.backend.token_to_id(spelling[byte]) for byte in content]
+
+
+def bytes_to_unicode() -> dict[int, str]:
+    """How byte-level tokenizers spell bytes, by GPT-2's rule: what cannot be seen comes from 256 on."""
+    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)]
+    others = [byte for byte in range(256) if byte not in seen]
+    return {byte: chr(byte) for byte in seen} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+
+
+@given(content=BYTES, others=st.lists(st.integers(4, 90), max_size=3))
+@pytest.mark.parametrize("kind", ["bpe", "pieces_tokenizer"])
+def test_bytes_in_any_order_are_shown_as_they_decode(kind, content, others, request):
+    tokenizer = request.getfixturevalue(kind)
+    prompt_ids = [2, *tokenizer.encode("a")] if kind == "bpe" else [2, 5]
+    cut = len(content) // 2
+    ids = byte_ids(kind, tokenizer, bytes(content))
+    ids = [*ids[:cut], *others, *ids[cut:]]
+    whole = tokenizer.decode([*prompt_ids, *ids])
+    assert tokenizer.decode(prompt_ids) + "".join(pushed(tokenizer, prompt_ids, ids)) == whole
+
+
+@pytest.mark.parametrize("kind", ["bpe", "pieces_tokenizer"])
+def test_bytes_that_make_no_character_do_not_stop_the_text(kind, request):
+    tokenizer = request.getfixturevalue(kind)
+    characters = Characters(tokenizer, [2, 5])
+    (wrong,) = byte_ids(kind, tokenizer, b"\x80")
+    shown = ""
+    for count in range(1, 100):
+        shown += characters.push(wrong)
+        assert count - 1 <= len(shown) <= count  # the last byte may wait
+        assert len(characters.held) <= 3
+    assert shown + characters.rest() == 99 * "\ufffd"
+
+
+@given(content=BYTES)
+def test_few_ids_are_held_whatever_the_bytes_are(bpe, content):
+    characters, shown = Characters(bpe, [2]), ""
+    ids = byte_ids("bpe", bpe, bytes(content))
+    for count, token_id in enumerate(ids, start=1):
+        shown += characters.push(token_id)
+        assert len(characters.held) <= 3
+        sure = bpe.decode(ids[:count]).removesuffix("\ufffd")
+        assert shown == sure  # nothing waits but one character
+
+
+def test_a_run_of_right_bytes_waits_and_one_wrong_byte_ends_the_waiting(pieces_tokenizer):
+    ids = byte_ids("pieces_tokenizer", pieces_tokenizer, "語é".encode() + b"\xffA")
+    assert pushed(pieces_tokenizer, [2, 5], ids) == ["", "", "", "", "", "\ufffd" * 6, "\ufffd", ""]
+    assert pushed(pieces_tokenizer, [2, 5], [*ids, 6])[-2:] == ["b", ""]
+
+
+def test_a_branch_goes_on_by_itself(char):
+    text = LiveText(char, [2], ["the end"])
+    for token_id in char.encode("at the"):
+        text.push(token_id)
+    branch = text.branch()
+    for token_id in char.encode(" end"):
+        branch.push(token_id)
+    assert (branch.stopped, branch.text) == (True, "at ")
+    assert (text.stopped, text.finish(), text.text) == (False, "the", "at the")
+
+
 STOPS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)
 
 

@@ -21,7 +21,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 RECORDS = Path(__file__).resolve().parents[1] / "records"
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 440, 204, 46, 20, 26, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 440, 204, 56, 24, 28, 46
 PARTS = 60  # of the axis of steps
 BEND = 50  # the step at which that axis turns from even to logarithmic
 TICKS = (50, 100, 200, 400, 800, 1600, 3200, 6400)
@@ -75,7 +75,7 @@ def draw(steps: list[dict[str, Any]], moments: list[int]) -> str:
     for tick in TICKS:
         if lowest <= math.log(tick) <= highest:
             parts.append(f'<path class="grid" d="M{LEFT},{y(math.log(tick)):.1f}H{WIDTH - RIGHT}"/>')
-            parts.append(text(LEFT - 6, y(math.log(tick)) + 4, f"{tick:,}", "end"))
+            parts.append(text(LEFT - 12, y(math.log(tick)) + 4, f"{tick:,}", "end"))
     for step in moments:
         parts.append(text(x(place(step)), HEIGHT - 24, f"{step:,}", "middle"))
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "training step", "middle"))

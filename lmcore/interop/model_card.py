@@ -86,6 +86,7 @@ print(write("The", max_new_tokens=50, do_sample=True, temperature=0.8, top_k=0)[
 
 def _load_onnx(checkpoint: Checkpoint) -> str:
     bos, eos = checkpoint.tokenizer.bos_id, checkpoint.tokenizer.eos_id
+    never = [i for i in checkpoint.tokenizer.special_ids if i != eos]
     return f"""\
 `model.onnx` takes `tokens` (batch, 1) and the state, `state_0`, `state_1` and so on, (batch, width) each; \
 it gives the logits of the next token, (batch, vocabulary), and the new state. The first state is zeros. A \
@@ -101,11 +102,15 @@ step = onnxruntime.InferenceSession("model.onnx")
 tokenizer = tokenizers.Tokenizer.from_file("tokenizer.json")
 state = {{part.name: np.zeros((1, part.shape[1]), np.float32) for part in step.get_inputs()[1:]}}
 ids = [{bos}, *tokenizer.encode("The", add_special_tokens=False).ids]
-for at in range(50):
+end = len(ids) + 50  # at most 50 new tokens
+for at in range(end - 1):
     logits, *after = step.run(None, {{"tokens": np.array([[ids[at]]]), **state}})
     state = dict(zip(state, after))
     if at == len(ids) - 1:
+        logits[0, {never}] = -np.inf  # tokens without text
         ids.append(int(logits[0].argmax()))  # the likeliest; sample for livelier text
+        if ids[-1] == {eos}:
+            break
 print(tokenizer.decode([i for i in ids if i not in ({bos}, {eos})]))
 ```
 """
