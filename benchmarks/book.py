@@ -52,13 +52,18 @@ def build() -> dict[str, Any]:
 
 
 def notebook_seconds(folder: Path) -> dict[str, dict[str, Any]]:
-    """By notebook: number of code cells that ran, seconds of all of them and of the longest."""
+    """By notebook: code cells that ran, seconds of all and of the longest, bytes of the largest process."""
     found = {}
     for path in sorted(folder.glob("*.ipynb")):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        seconds = [_cell_seconds(cell) for cell in cells if cell["metadata"].get("execution")]
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        seconds = [_cell_seconds(cell) for cell in notebook["cells"] if cell["metadata"].get("execution")]
         if seconds:
-            found[path.stem] = {"cells": len(seconds), "seconds": sum(seconds), "longest": max(seconds)}
+            found[path.stem] = {
+                "cells": len(seconds),
+                "seconds": sum(seconds),
+                "longest": max(seconds),
+                "peak_bytes": notebook["metadata"].get("peak_bytes"),
+            }
     return found
 
 
@@ -68,15 +73,20 @@ def _cell_seconds(cell: dict[str, Any]) -> float:
     return (end - start).total_seconds()
 
 
+def megabytes(parts: dict[str, Any]) -> str:
+    """Of the largest process; copies that were executed before this was noted do not say."""
+    return f"{parts['peak_bytes'] / 1e6:.0f}" if parts.get("peak_bytes") else "?"
+
+
 def table(record: dict[str, Any]) -> str:
     notebooks = record["notebooks"]
     rows = [
-        [name, parts["cells"], f"{parts['seconds']:.1f}", f"{parts['longest']:.1f}"]
+        [name, parts["cells"], f"{parts['seconds']:.1f}", f"{parts['longest']:.1f}", megabytes(parts)]
         for name, parts in notebooks.items()
     ]
     total = sum(parts["seconds"] for parts in notebooks.values())
-    rows.append(["all notebooks", sum(p["cells"] for p in notebooks.values()), f"{total:.1f}", ""])
-    lines = [text_table(["notebook", "cells", "seconds", "longest cell"], rows)]
+    rows.append(["all notebooks", sum(p["cells"] for p in notebooks.values()), f"{total:.1f}", "", ""])
+    lines = [text_table(["notebook", "cells", "seconds", "longest cell", "MB"], rows)]
     if "build" in record:
         parts = record["build"]
         lines.append(

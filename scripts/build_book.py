@@ -90,16 +90,24 @@ def execute(notebooks: list[Path]) -> None:
         if course_source() is not None:
             go_on_behind_errors(copy)
         start = time.perf_counter()
-        run_nbmake(copy)
+        peak = run_nbmake(copy)
+        executed = nbformat.read(copy, as_version=4)
+        executed.metadata["peak_bytes"] = peak
+        nbformat.write(executed, copy)
         stamp_file.write_text(stamp)
-        say(f"{notebook.name}: executed in {time.perf_counter() - start:.0f} s")
+        say(f"{notebook.name}: executed in {time.perf_counter() - start:.0f} s, {peak / 1e6:.0f} MB")
 
 
-def run_nbmake(copy: Path) -> None:
+def run_nbmake(copy: Path) -> int:
+    """Execute a notebook where it lies; returns the memory of its largest process, in bytes."""
     command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "-q", "-p", "no:cacheprovider"]
     command += [f"--nbmake-timeout={SECONDS_PER_CELL}", str(copy)]
-    if subprocess.run(command, cwd=ROOT).returncode:
+    process = subprocess.Popen(command, cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)  # of the process and of those that it has started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         sys.exit(f"{copy.name} failed")
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def name_text_from_anywhere() -> None:

@@ -334,7 +334,8 @@ def write_notebook(path: Path, seconds: list[float]) -> None:
     for length in seconds:
         times = {"iopub.status.busy": at(1), "iopub.status.idle": at(1 + length)}
         cells.append({"cell_type": "code", "metadata": {"execution": times}})
-    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    notebook = {"cells": cells, "metadata": {"peak_bytes": 123_000_000} if seconds else {}}
+    path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
 def test_seconds_of_notebooks_are_read_from_their_cells(tmp_path, monkeypatch):
@@ -343,8 +344,10 @@ def test_seconds_of_notebooks_are_read_from_their_cells(tmp_path, monkeypatch):
     write_notebook(tmp_path / "one.ipynb", [0.5, 2.25])
     write_notebook(tmp_path / "two.ipynb", [])
     record = through_json(book.run(quick=True))
-    assert record["notebooks"] == {"one": {"cells": 2, "seconds": 2.75, "longest": 2.25}}
+    expected = {"cells": 2, "seconds": 2.75, "longest": 2.25, "peak_bytes": 123_000_000}
+    assert record["notebooks"] == {"one": expected}
     assert "2.8" in book.table(record)
+    assert "123" in book.table(record)
 
 
 def test_the_build_is_run_and_its_parts_are_told(tmp_path, monkeypatch):
