@@ -116,7 +116,7 @@ def test_an_unknown_address_shows_the_page_for_it_at_any_depth(visit, server, ad
     assert (
         len([error for error in watch.errors if server.url in error]) == 1
     )  # the page itself, no other file
-    assert page.locator("h1").first.inner_text().startswith("Page not found")
+    assert page.locator("article h1").first.inner_text().startswith("Page not found")
     page.locator("article a").first.click()
     page.wait_for_url(f"**/{DOCUMENTS[0]}.html")
 
