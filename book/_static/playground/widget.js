@@ -7,7 +7,7 @@ import { ReaderError } from "./errors.js";
 import { openLibrary } from "./library.js";
 
 const RUN_TOKENS = 100;
-const WORK_MS = 12; // of writing between two pictures
+const WORK_MS = 30; // of writing between two pictures: some twenty pictures a second
 const TYPING_MS = 150; // a pause in typing, after which the prompt is read
 const ENDED = "The text has ended. Reset begins anew.";
 const CHOOSE = "Choose a model.";
