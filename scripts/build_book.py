@@ -163,15 +163,15 @@ def made_from() -> str:
 
 def build(all_pages: bool) -> None:
     """A strict build: fails on any warning, and if a chapter was not found in the cache."""
-    now = made_from()
-    anew = all_pages or not MADE_FROM.is_file() or MADE_FROM.read_text() != now
+    now, sitemap = made_from(), ROOT / "_build" / "html" / "sitemap.xml"
+    there = sitemap.is_file() and MADE_FROM.is_file()
+    anew = all_pages or not there or MADE_FROM.read_text() != now
     MADE_FROM.unlink(missing_ok=True)  # after a failure the next build makes every page anew
     if anew:
         shutil.rmtree(ROOT / "_build" / "html", ignore_errors=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [str(jupyter_book), "build", str(ROOT), "-W", "-n", "--keep-going"]
     command += ["--all"] if anew else []
-    sitemap = ROOT / "_build" / "html" / "sitemap.xml"
     all_addresses = None if anew else sitemap.read_bytes()
     log = ROOT / "_build" / "build.log"
     with open(log, "w", encoding="utf-8") as file:

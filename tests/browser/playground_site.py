@@ -82,6 +82,14 @@ def ask(page, what, **details):
     return json.loads(page.evaluate(script, [base, json.dumps({"what": what, **details})]))
 
 
+def differently_encoded(page, tokenizer, texts: list[str]) -> list[str]:
+    """The texts of which the page makes other tokens than Python, or which it does not get back from them."""
+    rows = ask(page, "encode", texts=texts)
+    back = ask(page, "decode", rows=rows)
+    found = zip(texts, rows, back, strict=True)
+    return [text for text, ids, again in found if ids != tokenizer.encode(text) or again != text]
+
+
 def never_of(tokenizer) -> tuple[int, ...]:
     return tuple(i for i in tokenizer.special_ids if i != tokenizer.eos_id)
 

@@ -1,13 +1,22 @@
 """The playground of the built book, with the models that are committed."""
 
-import base64
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from playground_models import random_strings
-from playground_site import COLUMNS, MODELS, READY, ask, never_of, run_to_the_end, show, status
+from playground_site import (
+    COLUMNS,
+    MODELS,
+    READY,
+    ask,
+    differently_encoded,
+    never_of,
+    run_to_the_end,
+    show,
+    status,
+)
 
 import lmcore
 
@@ -20,14 +29,6 @@ SMALL = {  # by chapter: the models of its playground, how many lists of bars, s
     "10_generation": (["GRU"], 1, 3, 0),
     "15_vanishing_gradients": (["Elman", "LSTM"], 0, 2, 6),
 }
-PIECE = 100  # rows of logits that come from the page at once
-READER = """async ([base, name]) => {
-  const { openLibrary } = await import(`${base}library.js`);
-  const model = await (await openLibrary(new URL(`${base}models/`))).load(name);
-  let state = model.initialState();
-  const after = (id) => Float64Array.from(model.logits((state = model.step(id, state))));
-  return (ids) => ids.map((id) => btoa(String.fromCharCode(...new Uint8Array(after(id).buffer))));
-}"""
 LOADED = "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.bin')).length"
 CONTRAST = """selector => {
   const linear = (v) => (v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
@@ -63,18 +64,7 @@ def tokenizer():
 
 
 def test_ten_thousand_strings_get_the_same_tokens(page, tokenizer):
-    texts = random_strings(10_000)
-    ids = ask(page, "encode", texts=texts)
-    assert [text for text, found in zip(texts, ids, strict=True) if found != tokenizer.encode(text)] == []
-    assert ask(page, "decode", rows=ids) == texts
-
-
-def logits_in_pieces(page, name, ids):
-    """The page's logits after each token, (PIECE, V) at a time; the state stays in the page."""
-    reader = page.evaluate_handle(READER, [f"{page.url.split('/book/')[0]}/_static/playground/", name])
-    for start in range(0, len(ids), PIECE):
-        rows = reader.evaluate("(read, ids) => read(ids)", ids[start : start + PIECE])
-        yield np.array([np.frombuffer(base64.b64decode(row), dtype="<f8") for row in rows])
+    assert differently_encoded(page, tokenizer, random_strings(10_000)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,7 +77,7 @@ def test_logits_over_a_thousand_tokens_of_held_out_text(page, models, tokenizer,
     ids = tokenizer.encode_prompt(lmcore.builtin_corpus().validation[0])[:1000]
     with torch.inference_mode():
         expected = models[name](torch.tensor([ids]))[0][0].double().numpy()
-    found = np.concatenate(list(logits_in_pieces(page, name, ids)))
+    found = np.array(ask(page, "logits", name=name, ids=ids))
     assert found.shape == expected.shape == (1000, tokenizer.vocab_size)
     assert np.abs(found - expected).max() < 1e-3
 

@@ -3,7 +3,7 @@
 import pytest
 from playground_site import COLUMNS, TOKENS, press, status, text_of, wait_for_status
 
-SLOW = "4 tokens a second"
+SLOW, PAUSE_MS = "4 tokens a second", 250
 LONGEST = 1000  # characters of a prompt that are read
 PLACE = """() => {
   const { scrollTop, scrollHeight, clientHeight } = document.querySelector(".pg-text");
@@ -20,8 +20,8 @@ def run_slowly(page) -> None:
 
 
 def wait_for_the_runs_next_token(page) -> None:
-    """Longer than the pause between two tokens: a run that was ended has noticed it."""
-    page.wait_for_timeout(600)
+    """A timer as long as the run's, set after it, fires after it: a run that was ended has noticed it."""
+    page.evaluate("ms => new Promise((done) => setTimeout(() => setTimeout(done), ms))", PAUSE_MS)
 
 
 @pytest.mark.parametrize("button", ["Step", "Run"])
